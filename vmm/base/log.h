@@ -1,0 +1,35 @@
+#pragma once
+/*
+ * Structured lines on stderr: `vmm[ID] LEVEL: message`. One write(2) a line, no allocation, any thread.
+ *
+ * What a guest can cause goes through log_guest(): a token bucket of its own keeps a hostile guest from
+ * filling a disk, and the next line that gets through tells how many did not.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vmm/base/compiler.h"
+
+enum log_level { LOG_ERR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+#define LOG_NR_LEVELS 4
+
+/* Names by level; NULL-terminated, for option tables. */
+extern const char *const log_level_names[LOG_NR_LEVELS + 1];
+
+struct log_bucket {
+        uint64_t refilled_ns;
+        uint32_t tokens;
+        uint32_t suppressed;
+};
+
+/* Before any thread starts. @id: borrowed for good, shown in every line; may be "". */
+void log_setup(enum log_level level, bool json, const char *id);
+
+void log_line(enum log_level level, const char *format, ...) format_printf(2, 3);
+#define log_err(...)   log_line(LOG_ERR, __VA_ARGS__)
+#define log_warn(...)  log_line(LOG_WARN, __VA_ARGS__)
+#define log_info(...)  log_line(LOG_INFO, __VA_ARGS__)
+#define log_debug(...) log_line(LOG_DEBUG, __VA_ARGS__)
+
+/* @bucket: the caller's, zeroed at first. @device: names the source ("blk0"). */
+void log_guest(struct log_bucket *bucket, const char *device, const char *format, ...) format_printf(3, 4);

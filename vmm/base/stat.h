@@ -1,0 +1,11 @@
+#pragma once
+/*
+ * Counters: a named number each. The owner's thread adds; whoever dumps them does it from that thread
+ * or after it ended.
+ */
+#include <stdint.h>
+
+struct stat {
+        const char *name;
+        uint64_t n;
+};
