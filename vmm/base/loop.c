@@ -8,8 +8,10 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <time.h>
 
 #include "vmm/base/assert.h"
@@ -24,18 +26,34 @@ struct loop {
         struct loop_job *jobs;
         struct epoll_event round[EVENTS_PER_ROUND];
         int nr_round;
+
+        struct ev posted; /* an eventfd: something was posted */
+        pthread_mutex_t lock;
+        pthread_cond_t done;
+        struct loop_post *posts; /* under lock, oldest first; a handful */
+        bool closed;             /* under lock */
 };
+
+static int on_posted(struct ev *ev, uint32_t events);
 
 int loop_new(struct loop **ret)
 {
         struct loop *loop = calloc(1, sizeof(*loop));
+        int r;
 
         if (!loop)
                 return err_new(-ENOMEM);
+        (void)pthread_mutex_init(&loop->lock, NULL);
+        (void)pthread_cond_init(&loop->done, NULL);
         loop->epoll = epoll_create1(EPOLL_CLOEXEC);
-        if (loop->epoll < 0) {
-                free(loop);
-                return err_new(-errno);
+        loop->posted = (struct ev){ .call = on_posted, .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
+        if (loop->epoll < 0 || loop->posted.fd < 0)
+                r = err_new(-errno);
+        else
+                r = loop_add(loop, &loop->posted, EPOLLIN | EPOLLET);
+        if (r < 0) {
+                loop_free(loop);
+                return r;
         }
         *ret = loop;
         return 0;
@@ -45,7 +63,10 @@ void loop_free(struct loop *loop)
 {
         if (!loop)
                 return;
+        fd_closep(&loop->posted.fd);
         fd_closep(&loop->epoll);
+        (void)pthread_cond_destroy(&loop->done);
+        (void)pthread_mutex_destroy(&loop->lock);
         free(loop);
 }
 
@@ -193,6 +214,86 @@ static int run_round(struct loop *loop)
         }
         loop->nr_round = 0;
         return run_timers(loop);
+}
+
+/* One at a time: a post may be queued again by another thread as soon as it is taken. */
+static struct loop_post *take_post(struct loop *loop)
+{
+        struct loop_post *post;
+
+        (void)pthread_mutex_lock(&loop->lock);
+        post = loop->posts;
+        if (post) {
+                loop->posts = post->next;
+                post->queued = false;
+        }
+        (void)pthread_mutex_unlock(&loop->lock);
+        return post;
+}
+
+static int on_posted(struct ev *ev, uint32_t events)
+{
+        struct loop *loop = container_of(ev, struct loop, posted);
+        struct loop_post *post;
+
+        (void)events; /* edge triggered: the counter is never read */
+        while ((post = take_post(loop)))
+                post->call(post);
+        return 0;
+}
+
+/* Under the lock. */
+static void enqueue(struct loop *loop, struct loop_post *post)
+{
+        struct loop_post **at;
+
+        if (post->queued)
+                return;
+        post->queued = true;
+        post->next = NULL;
+        for (at = &loop->posts; *at;)
+                at = &(*at)->next;
+        *at = post;
+        (void)!eventfd_write(loop->posted.fd, 1);
+}
+
+void loop_post(struct loop *loop, struct loop_post *post)
+{
+        (void)pthread_mutex_lock(&loop->lock);
+        if (!loop->closed)
+                enqueue(loop, post);
+        (void)pthread_mutex_unlock(&loop->lock);
+}
+
+int loop_call(struct loop *loop, struct loop_post *post)
+{
+        bool done;
+
+        (void)pthread_mutex_lock(&loop->lock);
+        post->done = false;
+        if (!loop->closed)
+                enqueue(loop, post);
+        while (!loop->closed && !post->done)
+                (void)pthread_cond_wait(&loop->done, &loop->lock);
+        done = post->done;
+        (void)pthread_mutex_unlock(&loop->lock);
+        return done ? 0 : err_new(-ECANCELED);
+}
+
+void loop_call_done(struct loop *loop, struct loop_post *post)
+{
+        (void)pthread_mutex_lock(&loop->lock);
+        post->done = true;
+        (void)pthread_cond_broadcast(&loop->done);
+        (void)pthread_mutex_unlock(&loop->lock);
+}
+
+void loop_close(struct loop *loop)
+{
+        (void)pthread_mutex_lock(&loop->lock);
+        loop->closed = true;
+        (void)pthread_cond_broadcast(&loop->done);
+        (void)pthread_mutex_unlock(&loop->lock);
 }
 
 int loop_run(struct loop *loop)
