@@ -1,0 +1,61 @@
+/*
+ * Settings: reads the agent's words from the kernel command line.
+ * Input:  /proc/cmdline (whoever starts the monitor).
+ * Runs:   the agent's only thread; pure.
+ * Limits: the sizes in struct settings.
+ */
+#include "guest/settings.h"
+
+#include <string.h>
+
+struct word { const char *s; size_t len; };
+
+static bool has_prefix(const struct word *w, const char *prefix, struct word *ret_rest)
+{
+        size_t n = strlen(prefix);
+
+        if (w->len < n || memcmp(w->s, prefix, n))
+                return false;
+        *ret_rest = (struct word){ w->s + n, w->len - n };
+        return true;
+}
+
+static void copy(char *to, size_t size, const struct word *w)
+{
+        if (w->len >= size)
+                return;
+        memcpy(to, w->s, w->len);
+        to[w->len] = 0;
+}
+
+static void apply(struct settings *s, const struct word *w)
+{
+        struct word rest;
+
+        if (has_prefix(w, "root=", &rest))
+                copy(s->root, sizeof(s->root), &rest);
+        else if (has_prefix(w, "fstype=", &rest))
+                copy(s->fstype, sizeof(s->fstype), &rest);
+        else if (has_prefix(w, "overlay=", &rest) && rest.len == 1)
+                s->overlay = *rest.s != '0';
+        else if (has_prefix(w, "once", &rest) && !rest.len)
+                s->once = true;
+}
+
+void settings_parse(const char *cmdline, size_t len, struct settings *ret)
+{
+        *ret = (struct settings){ .overlay = true };
+
+        for (size_t i = 0; i < len;) {
+                size_t start = i;
+
+                while (i < len && cmdline[i] != ' ' && cmdline[i] != '\n')
+                        i++;
+
+                struct word w = { cmdline + start, i - start }, rest;
+
+                if (has_prefix(&w, "vmlet.", &rest))
+                        apply(ret, &rest);
+                i++;
+        }
+}
