@@ -1,0 +1,36 @@
+#pragma once
+/*
+ * Named threads. A thread starts with every signal blocked (signals belong to the main thread) and ends
+ * by returning; nothing is ever cancelled. Whoever starts it tells it to stop and joins it.
+ */
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "vmm/base/compiler.h"
+
+/* The embedder's storage, zeroed at first. */
+struct thread {
+        pthread_t id;
+        bool started;
+        void (*run)(void *arg);
+        void *arg;
+        char name[16];
+};
+
+/*
+ * thread_start() - run @run(@arg) on a thread of its own
+ * @name: up to 15 characters, as ps and top show it
+ */
+int must_check thread_start(struct thread *thread, const char *name, void (*run)(void *arg), void *arg);
+
+/* Waits for its end. Does nothing for one that was never started. */
+void thread_join(struct thread *thread);
+
+/* Sends @sig to the thread alone: to get it out of a system call. It must be unblocked there. */
+void thread_kick(struct thread *thread, int sig);
+
+/* Is the caller this thread? For ASSERTs. */
+static inline bool thread_is_self(const struct thread *thread)
+{
+        return thread->started && pthread_equal(pthread_self(), thread->id);
+}
