@@ -159,8 +159,10 @@ int virtio_kick(struct virtio_dev *dev, unsigned qi)
                 return 0;
         for (unsigned n = 0; n < KICK_ROUNDS && r == VIRTIO_E_AGAIN; n++)
                 r = kick_once(dev, qi);
-        if (r == VQ_E_BROKEN)
+        if (r == VQ_E_BROKEN) {
+                dev->vq[qi].broken = true; /* a chain that only the device could see through */
                 virtio_break(dev, "a descriptor chain that cannot be");
+        }
         if (r < 0)
                 return err_trace(r);
         return r == VIRTIO_E_AGAIN ? r : 0;

@@ -175,7 +175,7 @@ int gio_aio_new(struct loop *loop, struct gio_aio **ret)
         r = io_setup((int)GIO_AIO_MAX, &aio->context);
         if (r < 0)
                 return err_new(r);
-        /* SAFETY: the context's handle is the address of the ring in our memory, as libaio itself relies on. */
+        /* SAFETY: the context's handle is the address of the ring, as libaio itself relies on. */
         aio->ring = (struct ring *)(void *)aio->context;
         if (aio->ring->magic != RING_MAGIC || aio->ring->incompat_features)
                 return err_new(-ENOSYS);
