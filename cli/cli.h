@@ -1,0 +1,60 @@
+#pragma once
+/*
+ * What the subcommands share: their table, and options as a table of rows that both the parser and --help read.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "vmm/base/compiler.h"
+#include "vmm/base/err.h"
+
+#define CLI_FAILED 125 /* the tool itself failed, as docker has it */
+
+enum cli_kind {
+        CLI_FLAG,     /* bool */
+        CLI_TEXT,     /* const char * */
+        CLI_LIST,     /* struct cli_list: may be given many times */
+        CLI_DURATION, /* uint64_t, nanoseconds */
+        CLI_KIND_NR
+};
+
+struct cli_list {
+        const char **items; /* NULL-terminated once parsed */
+        size_t n;
+};
+
+struct cli_option {
+        char letter; /* 0: none */
+        const char *name;
+        enum cli_kind kind;
+        const char *value; /* name of the value in the help; NULL for a flag */
+        size_t offset;     /* of the field in the caller's struct */
+        const char *help;
+};
+
+struct cli_command {
+        const char *name;
+        const char *usage;   /* what follows the name */
+        const char *summary; /* one line */
+        const char *details; /* NULL or lines behind the options */
+        const struct cli_option *options; /* ends with a row without name */
+        /* Return: exit status. */
+        int (*run)(const struct cli_command *command, int argc, char **argv);
+};
+
+extern const struct cli_command cli_exec;
+
+/*
+ * cli_parse() - options up to the first word that is none, or "--"
+ * @argv: argv[0] is the subcommand
+ * @to: the caller's struct, filled by the table's offsets
+ * @ret_rest: index of the first word behind the options
+ * Return: 0; 1 when --help was asked for (it has been printed); -1 and @problem.
+ */
+int must_check cli_parse(const struct cli_command *command, int argc, char **argv, void *to, int *ret_rest,
+                         struct problem *problem);
+
+void cli_help(const struct cli_command *command);
+
+/* cli_complain() - print the one line of @problem. Return: its status. */
+int cli_complain(const struct cli_command *command, const struct problem *problem);
