@@ -17,7 +17,7 @@ enum kernel_kind { KERNEL_ELF, KERNEL_BZIMAGE };
 enum kernel_error {
         KERNEL_E_EMPTY = 1, /* a file of no bytes */
         KERNEL_E_NOT_FILE,  /* a directory, a pipe, a device */
-        KERNEL_E_GZIP,      /* compressed as a whole */
+        KERNEL_E_PACKED,    /* compressed as a whole */
         KERNEL_E_ARM64,     /* an aarch64 Image */
         KERNEL_E_EFI,       /* a program for EFI firmware that is no bzImage */
         KERNEL_E_UNKNOWN,   /* nothing we have heard of */
