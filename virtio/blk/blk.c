@@ -68,7 +68,7 @@ struct blk {
         struct virtio_dev dev;
         struct virtio_blk_config config;
         struct blk_limits limits;
-        struct stat stats[NR_STATS];
+        struct stat_counter stats[NR_STATS];
         char serial[VIRTIO_BLK_ID_BYTES];
         struct loop *loop;
         struct blk_disk *disk;

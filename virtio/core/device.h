@@ -69,7 +69,7 @@ struct virtio_dev {
         _Atomic uint32_t config_generation;
         struct vq vq[VIRTIO_QUEUES_MAX];
         struct virtio_transport *transport; /* set by the transport, before the guest runs */
-        struct stat *stats; /* the device's counters; "guest_errors" is core's own */
+        struct stat_counter *stats; /* the device's counters; "guest_errors" is core's own */
         unsigned nr_stats;
         uint64_t guest_errors;
         struct log_bucket log;

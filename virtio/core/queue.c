@@ -216,7 +216,7 @@ static int set_notify(struct vq *vq, bool on)
                         r = gmem_store_le16_release(
                                 vq->mem, gpa_add(vq->used, VRING_USED_RING + 8ull * vq->size), vq->next_avail);
         } else {
-                r = gmem_store_le16_release(vq->mem, vq->used, on ? 0 : VRING_USED_F_NO_NOTIFY);
+                r = gmem_store_le16_release(vq->mem, vq->used, on ? 0 : (uint16_t)VRING_USED_F_NO_NOTIFY);
         }
         return r ? broken(vq) : 0;
 }

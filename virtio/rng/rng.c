@@ -25,7 +25,7 @@ enum { STAT_REQUESTS, STAT_BYTES, NR_STATS };
 
 struct rng {
         struct virtio_dev dev;
-        struct stat stats[NR_STATS];
+        struct stat_counter stats[NR_STATS];
         struct vq_chain chain;
 };
 

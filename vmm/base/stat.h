@@ -5,7 +5,7 @@
  */
 #include <stdint.h>
 
-struct stat {
+struct stat_counter {
         const char *name;
         uint64_t n;
 };

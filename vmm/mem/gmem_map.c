@@ -33,7 +33,7 @@ void gmem_free(struct gmem *mem)
                 return;
         for (unsigned i = 0; i < mem->nr_regions; i++) {
                 (void)!munmap(mem->regions[i].reserved, mem->regions[i].reserved_size);
-                free((void *)mem->regions[i].dirty);
+                free(mem->regions[i].dirty);
         }
         free(mem);
 }

@@ -1,0 +1,64 @@
+#pragma once
+/*
+ * One VM, described. Nothing is configured twice: the command line, the configuration file and the API
+ * only fill this struct; config_check() is the one that judges it.
+ *
+ * Strings are borrowed from whoever filled it.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vmm/base/err.h"
+#include "vmm/base/log.h"
+
+#define CONFIG_DISKS_MAX  16u
+#define CONFIG_SERIAL_MAX 20u /* bytes of a disk's serial id: virtio 1.2, 5.2.6 */
+#define CONFIG_CPUS_MAX   255u /* ids of the local APIC that every kernel understands */
+#define CONFIG_MEMORY_MIN (32ull << 20)
+#define CONFIG_MEMORY_MAX (1ull << 40)
+
+enum config_platform {
+        PLATFORM_AUTO,   /* native for our own kernel, ACPI for others */
+        PLATFORM_NATIVE, /* devices on the kernel's command line, processors in an MP table */
+        PLATFORM_ACPI,
+};
+extern const char *const config_platform_names[];
+
+struct config_disk {
+        char *path;
+        bool read_only;
+        bool direct; /* O_DIRECT, past the host's page cache */
+        char serial[CONFIG_SERIAL_MAX + 1];
+};
+
+struct vm_config {
+        const char *id; /* shown in logs */
+
+        const char *kernel;
+        const char *initrd; /* NULL: ours, with the agent; "none": none at all */
+        const char *append;
+        enum config_platform platform;
+
+        unsigned cpus;
+        uint64_t memory_bytes;
+        bool overcommit; /* more memory than is free is all right */
+
+        unsigned nr_disks;
+        bool has_image; /* disks[0] is the root */
+        struct config_disk disks[CONFIG_DISKS_MAX];
+        const char *vsock_path; /* NULL: no vsock */
+        uint64_t guest_cid;
+        bool rng;
+        const char *serial; /* "stdio", "off" or a file */
+
+        uint64_t boot_timeout_ns; /* 0: none. With the agent only */
+        uint64_t grace_ns;        /* between asking a guest to power off and ending it */
+        int ready_fd;             /* -1: none. "ready\n" is written when the agent is */
+        const char *timeline;     /* file for the stages of the boot, as JSON; NULL: none */
+        const char *stats;        /* file for all counters at the end, as JSON; NULL: none */
+        enum log_level log_level;
+        bool log_json;
+};
+
+/* Return: 0, or -1 with *p filled (VMM_E_USAGE). Looks at no file. */
+int must_check config_check(const struct vm_config *c, struct problem *p);

@@ -1,0 +1,219 @@
+/*
+ * The virtio devices of a VM.
+ * Input:  checked configuration, opened files.
+ * Runs:   main thread.
+ * Limits: DEVICES_MAX devices.
+ */
+#include "vmm/devices.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "virtio/blk/blk.h"
+#include "virtio/mmio/mmio.h"
+#include "virtio/rng/rng.h"
+#include "virtio/vsock/vsock.h"
+#include "virtio/vsock/vsock_uds.h"
+#include "vmm/arch/x86/layout.h"
+#include "vmm/base/assert.h"
+#include "vmm/base/err.h"
+#include "vmm/base/worker.h"
+
+static_assert(DEVICES_MAX == LAYOUT_MMIO_MAX, "as many devices as interrupt lines");
+
+struct slot {
+        struct virtio_dev *dev;
+        struct mmio *mmio;
+        struct kvm_irq irq;
+};
+
+struct devices {
+        struct devices_env env;
+        struct worker *worker;
+        struct virtio_dev *vsock; /* one of the slots' */
+        unsigned nr;
+        struct slot slots[DEVICES_MAX];
+        struct arch_device list[DEVICES_MAX];
+};
+
+static int new_blk(struct devices *d, unsigned i, struct virtio_dev **ret)
+{
+        const struct config_disk *disk = &d->env.config->disks[i];
+        struct blk_config cfg = {
+                .loop = d->env.loop,
+                .mem = d->env.mem,
+                .worker = d->worker,
+                .index = i,
+                .fd = steal_fd(&d->env.files->disks[i].fd),
+                .read_only = disk->read_only,
+                .direct = disk->direct,
+                .size_bytes = d->env.files->disks[i].size_bytes,
+        };
+
+        memcpy(cfg.serial, disk->serial, sizeof(disk->serial));
+        return blk_new(&cfg, ret);
+}
+
+static unsigned nr_blk(const struct devices *d)
+{
+        return d->env.config->nr_disks;
+}
+
+static int connect_uds(void *ctx, uint32_t port)
+{
+        const struct vm_config *c = ctx;
+
+        return c->vsock_path ? vsock_uds_connect(c->vsock_path, port) : err_new(-ECONNREFUSED);
+}
+
+static int new_vsock(struct devices *d, unsigned i, struct virtio_dev **ret)
+{
+        /* The callback reads the configuration only. */
+        union {
+                const struct vm_config *in;
+                void *out;
+        } ctx = { .in = d->env.config };
+        struct vsock_config cfg = {
+                .loop = d->env.loop,
+                .mem = d->env.mem,
+                .guest_cid = d->env.config->guest_cid,
+                .listen_fd = steal_fd(&d->env.files->vsock),
+                .connect = connect_uds,
+                .connect_ctx = ctx.out,
+        };
+        int r = vsock_new(&cfg, ret);
+
+        (void)i;
+        if (!r)
+                d->vsock = *ret;
+        return r;
+}
+
+/* The agent is reached through it even where no socket leads there from outside. */
+static unsigned nr_vsock(const struct devices *d)
+{
+        return d->env.config->vsock_path || d->env.files->has_agent;
+}
+
+static int new_rng(struct devices *d, unsigned i, struct virtio_dev **ret)
+{
+        (void)i;
+        return rng_new(d->env.mem, ret);
+}
+
+static unsigned nr_rng(const struct devices *d)
+{
+        return d->env.config->rng;
+}
+
+static const struct {
+        unsigned (*count)(const struct devices *d);
+        int (*make)(struct devices *d, unsigned i, struct virtio_dev **ret);
+} table[] = {
+        { nr_blk, new_blk },
+        { nr_vsock, new_vsock },
+        { nr_rng, new_rng },
+};
+
+/* Gives a device its registers, its interrupt and a kick for each queue. */
+static int plug(struct devices *d, struct slot *s, unsigned i)
+{
+        struct arch_device *a = &d->list[i];
+        int r;
+
+        *a = (struct arch_device){
+                .base = LAYOUT_MMIO + i * LAYOUT_MMIO_STEP,
+                .size = LAYOUT_MMIO_BYTES,
+                .gsi = LAYOUT_MMIO_GSI + i,
+        };
+        r = kvm_irq_init(&s->irq, d->env.kvm, a->gsi);
+        if (r < 0)
+                return err_trace(r);
+        r = mmio_new(&s->mmio, d->env.loop, s->dev, &s->irq.irq);
+        if (r < 0)
+                return err_trace(r);
+        for (unsigned q = 0; q < s->dev->cls->nr_queues; q++) {
+                r = kvm_add_ioeventfd(d->env.kvm, a->base + MMIO_QUEUE_NOTIFY, q, mmio_kick_fd(s->mmio, q));
+                if (r < 0)
+                        return err_trace(r);
+        }
+        bus_add(d->env.mmio, a->base, a->size, &mmio_ops, s->mmio);
+        return 0;
+}
+
+static int fill(struct devices *d)
+{
+        for (unsigned t = 0; t < array_size(table); t++) {
+                for (unsigned i = 0; i < table[t].count(d); i++) {
+                        struct slot *s = &d->slots[d->nr];
+                        int r;
+
+                        ASSERT(d->nr < DEVICES_MAX);
+                        s->irq.fd = -1;
+                        r = table[t].make(d, i, &s->dev);
+                        if (r < 0)
+                                return err_trace(r);
+                        d->nr++;
+                        r = plug(d, s, d->nr - 1);
+                        if (r < 0)
+                                return err_trace(r);
+                }
+        }
+        return 0;
+}
+
+int devices_new(struct devices **ret, const struct devices_env *env)
+{
+        cleanup(devices_freep) struct devices *d = calloc(1, sizeof(*d));
+        int r = 0;
+
+        if (!d)
+                return err_new(-ENOMEM);
+        d->env = *env;
+        if (env->config->nr_disks)
+                r = worker_new(env->loop, &d->worker);
+        if (!r)
+                r = fill(d);
+        if (r < 0)
+                return err_trace(r);
+        *ret = steal_ptr(&d);
+        return 0;
+}
+
+void devices_free(struct devices *d)
+{
+        if (!d)
+                return;
+        worker_free(d->worker);
+        for (unsigned i = 0; i < d->nr; i++) {
+                mmio_free(d->slots[i].mmio);
+                virtio_free(d->slots[i].dev);
+                kvm_irq_fini(&d->slots[i].irq);
+        }
+        free(d);
+}
+
+const struct arch_device *devices_list(const struct devices *d, unsigned *ret_nr)
+{
+        *ret_nr = d->nr;
+        return d->list;
+}
+
+struct virtio_dev *devices_vsock(struct devices *d)
+{
+        return d->vsock;
+}
+
+void devices_write_stats(const struct devices *d, FILE *f)
+{
+        for (unsigned i = 0; i < d->nr; i++) {
+                const struct virtio_dev *dev = d->slots[i].dev;
+
+                (void)fprintf(f, "%s\"%s\":{\"guest_errors\":%" PRIu64, i ? "," : "", dev->name, dev->guest_errors);
+                for (unsigned s = 0; s < dev->nr_stats; s++)
+                        (void)fprintf(f, ",\"%s\":%" PRIu64, dev->stats[s].name, dev->stats[s].n);
+                (void)fputc('}', f);
+        }
+}

@@ -1,0 +1,42 @@
+#pragma once
+/*
+ * The virtio devices of a VM, made from its configuration and put on the bus. The table in devices.c
+ * names them all; its order is the order of their addresses. Main thread.
+ */
+#include <stdio.h>
+
+#include "virtio/core/device.h"
+#include "vmm/arch/arch.h"
+#include "vmm/base/loop.h"
+#include "vmm/bus/bus.h"
+#include "vmm/files.h"
+#include "vmm/kvm/kvm.h"
+
+/* As many as interrupt lines are left, x86's LAYOUT_MMIO_MAX. */
+#define DEVICES_MAX 19u
+
+struct devices;
+
+struct devices_env {
+        const struct vm_config *config;
+        struct files *files; /* descriptors are taken */
+        struct loop *loop;
+        struct gmem *mem;
+        struct kvm *kvm;
+        struct bus *mmio;
+};
+
+/* Return: 0 or a negative errno. All of @env must outlive the devices. */
+int must_check devices_new(struct devices **ret, const struct devices_env *env);
+/* After the vCPUs ended. Waits for I/O that is under way. */
+void devices_free(struct devices *d);
+DEFINE_CLEANUP(struct devices *, devices_free)
+
+/* What the guest has to be told; lives as long as @d. */
+const struct arch_device *devices_list(const struct devices *d, unsigned *ret_nr);
+
+/* NULL when the VM has none. */
+struct virtio_dev *devices_vsock(struct devices *d);
+
+/* "NAME":{"COUNTER":n,…},… of all devices. */
+void devices_write_stats(const struct devices *d, FILE *f);

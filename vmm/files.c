@@ -1,0 +1,211 @@
+/*
+ * Everything of the host that a VM needs, opened and checked.
+ * Input:  paths of a person; whatever lies behind them.
+ * Runs:   main thread, before anything else of the VM exists.
+ * Limits: those of config.h.
+ *
+ * Locks are flock(2): they end with the process, however it ends.
+ */
+#include "vmm/files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "vmm/base/cleanup.h"
+#include "vmm/status.h"
+#include "virtio/vsock/vsock_uds.h"
+
+#define SECTOR_BYTES 512u
+#define DIRECT_ALIGN 4096u
+
+static int open_kvm(struct problem *p)
+{
+        int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+        if (fd >= 0)
+                return fd;
+        if (errno == ENOENT || errno == ENODEV || errno == ENXIO)
+                return problem_set(p, VMM_E_KVM,
+                                   "no /dev/kvm: load the module kvm_intel or kvm_amd, switch virtualization on in the "
+                                   "firmware, or use lab/run");
+        if (errno == EACCES || errno == EPERM)
+                return problem_set(p, VMM_E_KVM,
+                                   "no permission for /dev/kvm: join its group (usermod -aG kvm NAME, then log in again) "
+                                   "or use lab/run");
+        return problem_set(p, VMM_E_KVM, "cannot open /dev/kvm: %s", strerror(errno));
+}
+
+static int open_input(const char *what, const char *path, int flags, struct stat *ret_st, struct problem *p)
+{
+        /* Without O_NONBLOCK a named pipe would wait for a writer. */
+        cleanup(fd_closep) int fd = open(path, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+        if (fd < 0 && (errno == EACCES || errno == EPERM || errno == EROFS))
+                return problem_set(p, VMM_E_INPUT, "%s '%s': no permission to %s it", what, path,
+                                   (flags & O_ACCMODE) == O_RDWR ? "write (add ,ro to only read)" : "read");
+        if (fd < 0)
+                return problem_set(p, VMM_E_INPUT, "%s '%s': %s", what, path,
+                                   errno == ENOENT ? "no such file" : strerror(errno));
+        if (fstat(fd, ret_st) < 0)
+                return problem_set(p, VMM_E_INPUT, "%s '%s': %s", what, path, strerror(errno));
+        if (S_ISDIR(ret_st->st_mode))
+                return problem_set(p, VMM_E_INPUT, "%s '%s' is a directory; a file is needed", what, path);
+        if (!S_ISREG(ret_st->st_mode) && !S_ISBLK(ret_st->st_mode))
+                return problem_set(p, VMM_E_INPUT, "%s '%s' is neither a file nor a block device", what, path);
+        return steal_fd(&fd);
+}
+
+static int lock_disk(int fd, const struct config_disk *d, struct problem *p)
+{
+        if (!flock(fd, (d->read_only ? LOCK_SH : LOCK_EX) | LOCK_NB))
+                return 0;
+        if (errno == EWOULDBLOCK)
+                return problem_set(p, VMM_E_INPUT, "image '%s' is in use by another VM%s", d->path,
+                                   d->read_only ? " that writes to it" : "; stop that, or share it with ,ro");
+        return problem_set(p, VMM_E_INPUT, "image '%s' cannot be locked: %s", d->path, strerror(errno));
+}
+
+static int open_disk(struct files_disk *ret, const struct config_disk *d, struct problem *p)
+{
+        int mode = d->read_only ? O_RDONLY : O_RDWR;
+        struct stat st;
+        off_t size;
+
+        ret->fd = open_input("image", d->path, mode, &st, p);
+        if (ret->fd < 0)
+                return -1;
+        if (d->direct && fcntl(ret->fd, F_SETFL, O_DIRECT) < 0)
+                return problem_set(p, VMM_E_INPUT, "image '%s': its file system has no direct I/O; leave out ,direct",
+                                   d->path);
+        if (lock_disk(ret->fd, d, p))
+                return -1;
+        size = lseek(ret->fd, 0, SEEK_END);
+        if (size < 0)
+                return problem_set(p, VMM_E_INPUT, "image '%s': its size is unknown: %s", d->path, strerror(errno));
+        if (!size)
+                return problem_set(p, VMM_E_INPUT, "image '%s' is empty", d->path);
+        if ((uint64_t)size % SECTOR_BYTES)
+                return problem_set(p, VMM_E_INPUT,
+                                   "image '%s' has %lld bytes, which is not a multiple of %u: is it a raw disk image?",
+                                   d->path, (long long)size, SECTOR_BYTES);
+        if (d->direct && (uint64_t)size % DIRECT_ALIGN)
+                return problem_set(p, VMM_E_INPUT, "image '%s' has %lld bytes, not a multiple of %u: leave out ,direct",
+                                   d->path, (long long)size, DIRECT_ALIGN);
+        ret->size_bytes = (uint64_t)size;
+        return 0;
+}
+
+/* Ours lies beside the program in a build, and in ../libexec/vmlet once installed. */
+static int open_own_initrd(struct problem *p)
+{
+        static const char *const places[] = { "initramfs/initramfs.cpio", "../libexec/vmlet/initramfs.cpio" };
+        char path[4096];
+        ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 64);
+        char *slash;
+
+        path[n > 0 ? n : 0] = 0;
+        slash = strrchr(path, '/');
+        for (unsigned i = 0; slash && i < array_size(places); i++) {
+                int fd;
+
+                (void)snprintf(slash + 1, sizeof(path) - (size_t)(slash + 1 - path), "%s", places[i]);
+                fd = open(path, O_RDONLY | O_CLOEXEC);
+                if (fd >= 0)
+                        return fd;
+        }
+        return problem_set(p, VMM_E_INPUT, "our initramfs is missing (%s): install it, or use --initrd FILE", path);
+}
+
+static int open_initrd(struct files *f, const struct vm_config *c, struct problem *p)
+{
+        struct stat st;
+
+        f->has_agent = !c->initrd;
+        if (!c->initrd)
+                f->initrd = open_own_initrd(p);
+        else if (strcmp(c->initrd, "none"))
+                f->initrd = open_input("initrd", c->initrd, O_RDONLY, &st, p);
+        return p->status ? -1 : 0;
+}
+
+static int open_report(int *ret, const char *what, const char *path, struct problem *p)
+{
+        *ret = -1;
+        if (!path)
+                return 0;
+        *ret = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666);
+        if (*ret < 0)
+                return problem_set(p, VMM_E_INPUT, "cannot write %s '%s': %s", what, path, strerror(errno));
+        return 0;
+}
+
+static int open_serial(struct files *f, const struct vm_config *c, struct problem *p)
+{
+        f->serial = -1;
+        if (!strcmp(c->serial, "off"))
+                return 0;
+        if (strcmp(c->serial, "stdio"))
+                return open_report(&f->serial, "the console to", c->serial, p);
+        f->serial = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+        if (f->serial < 0)
+                return problem_set(p, VMM_E_INPUT, "no standard output for the console: use --serial off or FILE");
+        return 0;
+}
+
+static int open_all(struct files *f, const struct vm_config *c, struct problem *p)
+{
+        struct stat st;
+
+        f->kernel = open_input("kernel", c->kernel, O_RDONLY, &st, p);
+        if (f->kernel < 0 || open_initrd(f, c, p))
+                return -1;
+        for (unsigned i = 0; i < c->nr_disks; i++)
+                if (open_disk(&f->disks[i], &c->disks[i], p))
+                        return -1;
+        f->kvm = open_kvm(p);
+        if (f->kvm < 0)
+                return -1;
+        if (open_serial(f, c, p) || open_report(&f->timeline, "the timeline to", c->timeline, p) ||
+            open_report(&f->stats, "the counters to", c->stats, p))
+                return -1;
+        if (c->ready_fd >= 0 && fcntl(c->ready_fd, F_SETFD, FD_CLOEXEC) < 0)
+                return problem_set(p, VMM_E_USAGE, "--ready-fd: descriptor %d is not open", c->ready_fd);
+        return 0;
+}
+
+static void forget(struct files *f)
+{
+        *f = (struct files){ .kvm = -1, .kernel = -1, .initrd = -1, .vsock = -1, .serial = -1, .timeline = -1, .stats = -1 };
+        for (unsigned i = 0; i < CONFIG_DISKS_MAX; i++)
+                f->disks[i].fd = -1;
+}
+
+int files_open(struct files *f, const struct vm_config *c, struct problem *p)
+{
+        forget(f);
+        f->config = c;
+        if (open_all(f, c, p)) {
+                files_close(f);
+                return -1;
+        }
+        return 0;
+}
+
+void files_close(struct files *f)
+{
+        fd_closep(&f->kvm);
+        fd_closep(&f->kernel);
+        fd_closep(&f->initrd);
+        fd_closep(&f->vsock);
+        fd_closep(&f->serial);
+        fd_closep(&f->timeline);
+        fd_closep(&f->stats);
+        for (unsigned i = 0; i < CONFIG_DISKS_MAX; i++)
+                fd_closep(&f->disks[i].fd);
+}

@@ -1,0 +1,33 @@
+#pragma once
+/*
+ * Everything of the host that a VM needs, opened: after files_open() no path is opened any more but
+ * those of guest-initiated vsock connections. Main thread.
+ */
+#include <stdint.h>
+
+#include "vmm/config.h"
+
+struct files_disk {
+        int fd; /* locked: shared if read-only, else alone */
+        uint64_t size_bytes;
+};
+
+struct files {
+        int kvm;
+        int kernel;
+        int initrd; /* -1: none */
+        bool has_agent; /* the initrd is ours */
+        struct files_disk disks[CONFIG_DISKS_MAX];
+        int vsock;  /* listening; -1: none */
+        int serial; /* output of the console; -1: off. STDOUT_FILENO stays the caller's */
+        int timeline, stats; /* -1: none */
+        struct vm_config const *config; /* borrowed */
+};
+
+/*
+ * files_open() - open and check all of it
+ * Return: 0, or -1 with *p filled; then nothing stays behind, and files_close() need not be called.
+ */
+int must_check files_open(struct files *f, const struct vm_config *c, struct problem *p);
+/* Closes what is still here (a descriptor that was taken over was set to -1) and removes the socket. */
+void files_close(struct files *f);

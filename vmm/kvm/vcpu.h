@@ -1,0 +1,63 @@
+#pragma once
+/*
+ * A vCPU and its thread, which does KVM_RUN and hands exits to the buses, and nothing else of weight.
+ *
+ * The vCPU is set up on the main thread. vcpu_start() gives it a thread; vcpu_stop() ends and joins it,
+ * from any other thread, whatever the guest does.
+ */
+#include <linux/kvm.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vmm/base/cleanup.h"
+#include "vmm/bus/bus.h"
+#include "vmm/kvm/kvm.h"
+
+struct vcpu;
+
+/* Why a vCPU thread ended by itself. */
+enum vcpu_end {
+        VCPU_TRIPLE_FAULT,
+        VCPU_FAILED, /* KVM cannot go on with this guest; `detail` says what it reported */
+};
+
+/* Exits that reached this process, by kind. */
+enum vcpu_exit { VCPU_EXIT_IO, VCPU_EXIT_MMIO, VCPU_EXIT_INTR, VCPU_EXIT_OTHER };
+#define VCPU_NR_EXITS 4
+extern const char *const vcpu_exit_names[VCPU_NR_EXITS];
+
+struct vcpu_env {
+        const struct bus *mmio; /* borrowed, const from vcpu_start() on */
+        const struct bus *pio;
+        /* vCPU thread; the thread ends right after. @detail: one line, borrowed for the call. */
+        void (*ended)(void *ctx, unsigned index, enum vcpu_end why, const char *detail);
+        void *ctx;
+};
+
+/* @env: borrowed. @index is the APIC id as well. */
+int must_check vcpu_new(struct vcpu **ret, struct kvm *kvm, unsigned index, const struct vcpu_env *env);
+void vcpu_free(struct vcpu *vcpu);
+DEFINE_CLEANUP(struct vcpu *, vcpu_free)
+
+/* Registers as KVM names them; before vcpu_start(). */
+int must_check vcpu_set_cpuid(struct vcpu *vcpu, const struct kvm_cpuid2 *cpuid);
+int must_check vcpu_get_sregs(struct vcpu *vcpu, struct kvm_sregs *ret);
+int must_check vcpu_set_sregs(struct vcpu *vcpu, const struct kvm_sregs *sregs);
+int must_check vcpu_set_regs(struct vcpu *vcpu, const struct kvm_regs *regs);
+int must_check vcpu_set_msrs(struct vcpu *vcpu, const struct kvm_msrs *msrs);
+int must_check vcpu_get_lapic(struct vcpu *vcpu, struct kvm_lapic_state *ret);
+int must_check vcpu_set_lapic(struct vcpu *vcpu, const struct kvm_lapic_state *lapic);
+
+int must_check vcpu_start(struct vcpu *vcpu);
+/* Does nothing for one that was never started. */
+void vcpu_stop(struct vcpu *vcpu);
+
+/* After vcpu_stop(). */
+uint64_t vcpu_exits(const struct vcpu *vcpu, enum vcpu_exit kind);
+
+/*
+ * vcpu_kvm_stats() - KVM's own counters of this vCPU (KVM_GET_STATS_FD)
+ * @each: called for every counter that is a plain sum and not 0
+ * Return: 0, or a negative errno where the kernel has none.
+ */
+int must_check vcpu_kvm_stats(struct vcpu *vcpu, void (*each)(void *ctx, const char *name, uint64_t n), void *ctx);
