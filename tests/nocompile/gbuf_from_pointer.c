@@ -1,0 +1,5 @@
+#include "vmm/mem/gmem.h"
+void *f(struct gmem *mem)
+{
+        return mem->regions;
+}

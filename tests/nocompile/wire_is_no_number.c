@@ -1,0 +1,5 @@
+#include "vmm/base/endian.h"
+unsigned f(le32_t v)
+{
+        return v + 1;
+}
