@@ -17,13 +17,14 @@
 #define LAYOUT_GDT       0x8800ull
 #define LAYOUT_PML4      0x9000ull
 #define LAYOUT_PDPT      0xa000ull
-#define LAYOUT_PD        0xb000ull
+#define LAYOUT_PD        0xb000ull /* a page for each GiB, three at most */
 
 /* MP table: the pointer in the last KiB of base memory, where it is looked for; its table below. */
 #define LAYOUT_MP_TABLE   0x9e000ull
 #define LAYOUT_MP_POINTER 0x9fc00ull
-#define LAYOUT_BASE_END   LAYOUT_MP_TABLE /* RAM of the guest ends here … */
-#define LAYOUT_HIGH_START 0x100000ull     /* … and goes on here */
+#define LAYOUT_BASE_END   LAYOUT_MP_TABLE /* RAM ends here; then the table, */
+#define LAYOUT_VGA        0xa0000ull      /* a PC's video memory and firmware … */
+#define LAYOUT_HIGH_START 0x100000ull     /* … and RAM goes on here */
 
 /* ACPI: RSDP first, then the tables; firmware's place, not RAM to the guest. */
 #define LAYOUT_ACPI     0xe0000ull

@@ -3,9 +3,8 @@
  * x86-64: how a guest's memory and vCPUs look when its kernel is entered.
  *
  * Pure fillers of KVM's structs, so that tests can read them; the ioctls are vmm/kvm's. What KVM's
- * reset state already has right is not set again: FPU, TSC, local APIC (its LINT0 is ExtINT on the boot
- * vCPU, and Linux sets LINT1 itself). Only the boot vCPU needs sregs and regs: the others wait for
- * INIT and SIPI, which set theirs.
+ * reset state already has right is not set again: FPU, TSC, local APIC (but see x86_boot_lapic()). Only
+ * the boot vCPU needs sregs and regs: the others wait for INIT and SIPI, which set theirs.
  */
 #include <linux/kvm.h>
 #include <stdint.h>
@@ -27,13 +26,29 @@ unsigned x86_ram(uint64_t memory_bytes, struct x86_range ret[2]);
 /*
  * x86_setup_memory() - write zero page, command line, descriptor and page tables, and what tells the
  *                      guest of its machine: an MP table (native) or ACPI tables
- * Return: 0 or a negative errno. What the configuration allows always fits.
+ *
+ * The kernel and its RAM are there already, so that nothing can fail.
  */
-int must_check x86_setup_memory(struct gmem *mem, const struct arch_boot *boot);
+void x86_setup_memory(struct gmem *mem, const struct arch_boot *boot);
+
+/* The segment descriptors in guest memory: boot.rst wants the first two where they are. */
+#define X86_GDT_CODE  0x10u
+#define X86_GDT_DATA  0x18u
+#define X86_GDT_TASK  0x20u
+#define X86_GDT_BYTES 0x30u
 
 /* x86_boot_sregs(), x86_boot_regs() - the boot vCPU in 64-bit mode at the kernel's entry */
 void x86_boot_sregs(struct kvm_sregs *ret);
 void x86_boot_regs(gpa_t entry, struct kvm_regs *ret);
+
+/*
+ * x86_boot_lapic() - change what KVM_GET_LAPIC gave on the boot vCPU
+ *
+ * Only for ARCH_ACPI. KVM starts with LINT0 open for the 8259, as in a PC. A kernel that finds
+ * hardware-reduced ACPI leaves both alone, and the 8259, never programmed, would answer the first device
+ * interrupt with the vector of an exception. Our own kernel programs both itself.
+ */
+void x86_boot_lapic(struct kvm_lapic_state *lapic);
 
 /* Model-specific registers of every vCPU; Linux/x86 takes them from firmware. */
 #define X86_NR_MSRS 2u
@@ -59,13 +74,13 @@ void x86_cpuid_vcpu(struct kvm_cpuid2 *cpuid, unsigned index);
 
 /*
  * A tiny guest whose speed tells a real KVM from one that interprets: X86_PROBE_LOOPS rounds of
- * X86_PROBE_ROUND instructions in real mode, then a byte to port X86_PROBE_PORT, then HLT.
+ * X86_PROBE_ROUND instructions in 32-bit mode, then a byte to port X86_PROBE_PORT, then HLT.
  * x86_probe_setup() writes it to guest address 0x1000 and fills the registers over what KVM_GET_SREGS
  * gave. RAM of X86_PROBE_RAM bytes at 0 is enough; no irqchip.
  */
 #define X86_PROBE_RAM   0x2000u
 #define X86_PROBE_PORT  0x602u
-#define X86_PROBE_LOOPS 200000u
+#define X86_PROBE_LOOPS 50000u
 #define X86_PROBE_ROUND 5u
 int must_check x86_probe_setup(struct gmem *mem, struct kvm_sregs *sregs, struct kvm_regs *ret_regs);
 /* The same work on the host, for the ratio. Return: a value nobody needs, so that it is done. */

@@ -1,0 +1,16 @@
+#pragma once
+/*
+ * The MP table (MultiProcessor Specification 1.4): how our own kernel, which has no ACPI, finds its
+ * processors and interrupt lines. Pure.
+ */
+#include <stdint.h>
+
+#include "vmm/base/buf.h"
+
+#define MPTABLE_POINTER_BYTES 16u
+
+/* mptable_build() - the configuration table: APIC ids 0 to @nr_vcpus - 1, one IOAPIC, one ISA bus */
+void mptable_build(unsigned nr_vcpus, struct buf *b);
+
+/* mptable_pointer() - the floating pointer to a table at guest address @table */
+void mptable_pointer(uint32_t table, uint8_t ret[MPTABLE_POINTER_BYTES]);
