@@ -1,0 +1,160 @@
+/*
+ * The names of vsock's Unix sockets.
+ * Input:  a path (the user), ports (guest, hostile).
+ * Runs:   main thread before confinement; vsock_uds_connect() on the loop thread or in a broker.
+ * Limits: VSOCK_UDS_PATH_MAX bytes of path, BACKLOG clients that wait.
+ *
+ * syscalls: loop: socket connect
+ */
+#include "virtio/vsock/vsock_uds.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vmm/base/cleanup.h"
+
+#define BACKLOG 128
+
+/* How long the folder may be locked by somebody who looks for a dead socket as we do. */
+#define LOCK_TRIES   50
+#define LOCK_WAIT_MS 10
+
+static_assert(VSOCK_UDS_PATH_MAX + sizeof("_4294967295") <= sizeof(((struct sockaddr_un *)0)->sun_path),
+              "<path>_<port> must fit");
+
+static struct sockaddr_un address_of(const char *path)
+{
+        struct sockaddr_un a = { .sun_family = AF_UNIX };
+
+        (void)snprintf(a.sun_path, sizeof(a.sun_path), "%s", path);
+        return a;
+}
+
+static int new_socket(void)
+{
+        return socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+}
+
+static int connect_to(const char *path)
+{
+        cleanup(fd_closep) int fd = new_socket();
+        struct sockaddr_un a = address_of(path);
+
+        if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
+                return -errno;
+        return steal_fd(&fd);
+}
+
+/*
+ * Two who start at the same time must not both find the same socket dead and unlink each other's new
+ * one. They agree by a lock on the folder. Whoever may write there may hold it, so it is not waited for
+ * long, and without it only that race is open.
+ */
+static int lock_folder(const char *path)
+{
+        char folder[VSOCK_UDS_PATH_MAX + 1];
+        struct timespec wait = { .tv_nsec = LOCK_WAIT_MS * 1000000 };
+        char *slash;
+        int fd;
+
+        (void)snprintf(folder, sizeof(folder), "%s", path);
+        slash = strrchr(folder, '/');
+        if (!slash)
+                (void)snprintf(folder, sizeof(folder), ".");
+        else if (slash == folder)
+                folder[1] = 0;
+        else
+                *slash = 0;
+        fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        for (int i = 0; fd >= 0 && i < LOCK_TRIES && flock(fd, LOCK_EX | LOCK_NB) < 0; i++)
+                (void)nanosleep(&wait, NULL);
+        return fd;
+}
+
+/* Return: 0 when @path may be bound. */
+static int make_room(const char *path, int status, struct problem *problem)
+{
+        cleanup(fd_closep) int peer = -1;
+        struct stat st;
+
+        if (lstat(path, &st) < 0) {
+                if (errno == ENOENT)
+                        return 0;
+                return problem_set(problem, status, "cannot use the vsock socket '%s': %s", path,
+                                   strerror(errno));
+        }
+        if (!S_ISSOCK(st.st_mode))
+                return problem_set(problem, status,
+                                   "the vsock socket '%s' exists and is not a socket: name another", path);
+        peer = connect_to(path);
+        if (peer >= 0 || peer == -EAGAIN)
+                return problem_set(problem, status, "the vsock socket '%s' is in use by another process",
+                                   path);
+        if (peer != -ECONNREFUSED)
+                return problem_set(problem, status, "cannot use the vsock socket '%s': %s", path,
+                                   strerror(-peer));
+        if (unlink(path) < 0)
+                return problem_set(problem, status, "cannot replace the dead vsock socket '%s': %s", path,
+                                   strerror(errno));
+        return 0;
+}
+
+int vsock_uds_listen(const char *path, int status, struct problem *problem, struct vsock_uds *ret,
+                     int *ret_fd)
+{
+        cleanup(fd_closep) int fd = -1;
+        cleanup(fd_closep) int lock = -1;
+        struct sockaddr_un a;
+        struct stat st;
+
+        if (!*path || strlen(path) > VSOCK_UDS_PATH_MAX)
+                return problem_set(problem, status,
+                                   "the path of the vsock socket must have 1 to %u bytes: '%s'",
+                                   VSOCK_UDS_PATH_MAX, path);
+        lock = lock_folder(path);
+        if (make_room(path, status, problem))
+                return -1;
+        fd = new_socket();
+        a = address_of(path);
+        /* The file that bind() makes has the socket's own mode, less the umask: 0600 from its first moment. */
+        if (fd < 0 || fchmod(fd, 0600) < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
+                return problem_set(problem, status, "cannot make the vsock socket '%s': %s", path,
+                                   strerror(errno));
+        if (listen(fd, BACKLOG) < 0 || lstat(path, &st) < 0) {
+                (void)problem_set(problem, status, "cannot listen on the vsock socket '%s': %s", path,
+                                  strerror(errno));
+                (void)unlink(path);
+                return -1;
+        }
+        *ret = (struct vsock_uds){ .dev = st.st_dev, .ino = st.st_ino };
+        (void)snprintf(ret->path, sizeof(ret->path), "%s", path);
+        *ret_fd = steal_fd(&fd);
+        return 0;
+}
+
+void vsock_uds_unlink(const struct vsock_uds *uds)
+{
+        struct stat st;
+
+        if (!lstat(uds->path, &st) && st.st_dev == uds->dev && st.st_ino == uds->ino)
+                (void)unlink(uds->path);
+}
+
+int vsock_uds_connect(const char *path, uint32_t port)
+{
+        char name[VSOCK_UDS_PATH_MAX + sizeof("_4294967295")];
+
+        if (strlen(path) > VSOCK_UDS_PATH_MAX)
+                return err_new(-ENAMETOOLONG);
+        (void)snprintf(name, sizeof(name), "%s_%u", path, port);
+        return connect_to(name);
+}
