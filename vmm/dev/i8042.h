@@ -1,7 +1,8 @@
 #pragma once
 /*
- * The keyboard controller, for the one thing it still does: its reset line. Looks like a controller
- * with an empty buffer and no devices, so that a driver's probe ends soon. No state. vCPU threads.
+ * The keyboard controller, for the one thing it still does: its reset line. Takes any command and has
+ * a buffer that never empties, at which drivers conclude that no controller is there. No state. vCPU
+ * threads.
  */
 #include "vmm/bus/bus.h"
 
