@@ -54,7 +54,7 @@ void mounts_first(struct settings *ret)
                 close(fd);
 }
 
-/* Magic numbers of what a root image may hold. Trying each in turn would cost a failed mount. */
+/* Magic numbers of what a root image may hold, for one that is not ext4. */
 static const char *detect(const char *device)
 {
         static const struct { uint16_t at; uint8_t len; const char *magic, *fstype; } known[] = {
@@ -63,10 +63,10 @@ static const char *detect(const char *device)
                 { 0, 4, "hsqs", "squashfs" },
                 { 0, 4, "XFSB", "xfs" },
         };
-        char head[2048];
+        char head[2048] = { 0 };
         int fd;
 
-        if (read_file(device, head, sizeof(head), &fd) != (ssize_t)sizeof(head))
+        if (read_file(device, head, sizeof(head), &fd) < 0)
                 return NULL;
         for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
                 if (!memcmp(head + known[i].at, known[i].magic, known[i].len))
@@ -75,14 +75,24 @@ static const char *detect(const char *device)
         return NULL;
 }
 
-static int mount_image(const char *device, const char *at, const char *fstype, bool read_only)
+/*
+ * Unless it is told, the file system is ext4, and what ext4 refuses is looked at: looking first would read the first
+ * 128 KiB of the disk at every boot, and ext4 would then throw them away to set its block size.
+ */
+static int mount_image(const char *device, const char *at, bool read_only, const char **fstype)
 {
-        unsigned long flags = read_only ? MS_RDONLY : 0;
+        unsigned long flags = MS_SILENT | (read_only ? MS_RDONLY : 0);
+        const char *type = *fstype ? *fstype : "ext4";
 
-        if (!mount(device, at, fstype, flags, NULL))
+        if (!mount(device, at, type, flags, NULL))
                 return 0;
+        if (errno == EINVAL && !*fstype) {
+                *fstype = detect(device);
+                if (!*fstype || !mount(device, at, *fstype, flags, NULL))
+                        return *fstype ? 0 : -EINVAL;
+        }
         /* A journal left by a machine that was cut off cannot be replayed on a disk that must not be written. */
-        if (read_only && errno == EROFS && !strcmp(fstype, "ext4") && !mount(device, at, fstype, flags, "noload"))
+        if (read_only && errno == EROFS && !strcmp(type, "ext4") && !mount(device, at, type, flags, "noload"))
                 return 0;
         return -errno;
 }
@@ -131,24 +141,24 @@ int mounts_root(const struct settings *s, struct text *ret_why)
                 return MOUNTS_NO_ROOT;
         }
 
-        const char *fstype = *s->fstype ? s->fstype : detect(device);
+        const char *fstype = *s->fstype ? s->fstype : NULL;
         const char *at = s->overlay ? "/image" : "/new";
 
-        if (!fstype) {
+        mkdir(at, 0755);
+
+        int r = mount_image(device, at, s->overlay, &fstype);
+
+        if (r == -EINVAL && !fstype) {
                 text_set(ret_why, device, " holds no file system that the guest knows (ext4, erofs)", NULL);
                 return MOUNTS_NO_ROOT;
         }
-        mkdir(at, 0755);
-
-        int r = mount_image(device, at, fstype, s->overlay);
-
         if (!r && s->overlay)
                 r = mount_overlay(&what);
         if (!r)
                 r = switch_root("/new", &what);
         if (!r)
                 return MOUNTS_OK;
-        text_set(ret_why, "root image ", device, " (", fstype, "): ", what, ": ", strerror(-r), NULL);
+        text_set(ret_why, "root image ", device, " (", fstype ? fstype : "ext4", "): ", what, ": ", strerror(-r), NULL);
         return MOUNTS_NO_ROOT;
 }
 
