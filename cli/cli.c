@@ -14,7 +14,7 @@
 #include "vmm/base/parse.h"
 
 #define CLI_OPTIONS_MAX 32
-#define HELP_COLUMN 30
+#define HELP_COLUMN     30
 
 /* One word or two of the command line, taken apart. */
 struct word {
@@ -63,7 +63,8 @@ static int unknown_name(const struct cli_command *c, const char *name, size_t le
         const char *closest = parse_closest(wrong, names);
 
         if (closest)
-                return problem_set(problem, CLI_FAILED, "unknown option --%s: did you mean --%s?", wrong, closest);
+                return problem_set(problem, CLI_FAILED, "unknown option --%s: did you mean --%s?", wrong,
+                                   closest);
         return problem_set(problem, CLI_FAILED, "unknown option --%s: see vmlet %s --help", wrong, c->name);
 }
 
@@ -73,10 +74,12 @@ static int read_name(const struct cli_command *c, const char *word, struct word 
         size_t len = equals ? (size_t)(equals - name) : strlen(name);
         bool ambiguous;
 
-        *ret = (struct word){ .option = find_name(c, name, len, &ambiguous), .value = equals ? equals + 1 : NULL };
+        *ret = (struct word){ .option = find_name(c, name, len, &ambiguous),
+                              .value = equals ? equals + 1 : NULL };
         if (ambiguous)
-                return problem_set(problem, CLI_FAILED, "--%.*s may mean several options: see vmlet %s --help",
-                                   (int)len, name, c->name);
+                return problem_set(problem, CLI_FAILED,
+                                   "--%.*s may mean several options: see vmlet %s --help", (int)len, name,
+                                   c->name);
         if (!ret->option && !(len == 4 && !memcmp(name, "help", 4)))
                 return unknown_name(c, name, len, problem);
         if (equals && (!ret->option || ret->option->kind == CLI_FLAG))
@@ -92,7 +95,8 @@ static int read_letter(const struct cli_command *c, const char *at, struct word 
         if (!o && *at == 'h')
                 return 0;
         if (!o)
-                return problem_set(problem, CLI_FAILED, "unknown option -%c: see vmlet %s --help", *at, c->name);
+                return problem_set(problem, CLI_FAILED, "unknown option -%c: see vmlet %s --help", *at,
+                                   c->name);
         if (o->kind == CLI_FLAG)
                 ret->rest = at[1] ? at + 1 : NULL;
         else
@@ -129,8 +133,9 @@ static int store(const struct cli_option *o, const char *value, void *to, struct
                 return 0;
         case CLI_DURATION:
                 if (!parse_duration(value, field))
-                        return problem_set(problem, CLI_FAILED, "--%s %s: not a duration: write 500ms, 30s, 5m or 1h",
-                                           o->name, value);
+                        return problem_set(problem, CLI_FAILED,
+                                           "--%s %s: not a duration: write 500ms, 30s, 5m or 1h", o->name,
+                                           value);
                 return 0;
         case CLI_KIND_NR:
                 break;
@@ -152,15 +157,16 @@ int cli_parse(const struct cli_command *command, int argc, char **argv, void *to
                 for (at += !is_name; at;) {
                         struct word w;
 
-                        if (is_name ? read_name(command, at, &w, problem) : read_letter(command, at, &w, problem))
+                        if (is_name ? read_name(command, at, &w, problem)
+                                    : read_letter(command, at, &w, problem))
                                 return -1;
                         if (!w.option) {
                                 cli_help(command);
                                 return 1;
                         }
                         if (w.option->kind != CLI_FLAG && !w.value && i == argc)
-                                return problem_set(problem, CLI_FAILED, "--%s needs a value: %s", w.option->name,
-                                                   w.option->value);
+                                return problem_set(problem, CLI_FAILED, "--%s needs a value: %s",
+                                                   w.option->name, w.option->value);
                         if (w.option->kind != CLI_FLAG && !w.value)
                                 w.value = argv[i++];
                         if (store(w.option, w.value, to, problem))

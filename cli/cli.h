@@ -1,6 +1,7 @@
 #pragma once
 /*
- * What the subcommands share: their table, and options as a table of rows that both the parser and --help read.
+ * What the subcommands share: their table, and options as a table of rows that both the parser and --help
+ * read.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -34,9 +35,9 @@ struct cli_option {
 
 struct cli_command {
         const char *name;
-        const char *usage;   /* what follows the name */
-        const char *summary; /* one line */
-        const char *details; /* NULL or lines behind the options */
+        const char *usage;                /* what follows the name */
+        const char *summary;              /* one line */
+        const char *details;              /* NULL or lines behind the options */
         const struct cli_option *options; /* ends with a row without name */
         /* Return: exit status. */
         int (*run)(const struct cli_command *command, int argc, char **argv);

@@ -28,7 +28,8 @@ static const struct cli_option options[] = {
           "kill the command after that time: 30s, 5m" },
         { 'u', "user", CLI_TEXT, "USER[:GROUP]", offsetof(struct exec_options, user),
           "run as this user of the guest, by name or number (root)" },
-        { 'w', "workdir", CLI_TEXT, "DIR", offsetof(struct exec_options, workdir), "start in this directory (/)" },
+        { 'w', "workdir", CLI_TEXT, "DIR", offsetof(struct exec_options, workdir),
+          "start in this directory (/)" },
         { 0 },
 };
 
@@ -69,13 +70,15 @@ static int read_words(int argc, char **argv, int at, const char **ret_socket, in
                       struct problem *problem)
 {
         if (at >= argc)
-                return problem_set(problem, CLI_FAILED, "which VM? Give the path of its vsock socket: vmlet exec %s",
+                return problem_set(problem, CLI_FAILED,
+                                   "which VM? Give the path of its vsock socket: vmlet exec %s",
                                    cli_exec.usage);
         *ret_socket = argv[at++];
         if (at < argc && !strcmp(argv[at], "--"))
                 at++;
         else if (at < argc && argv[at][0] == '-')
-                return problem_set(problem, CLI_FAILED, "%s: options go before the socket, or write -- before the command",
+                return problem_set(problem, CLI_FAILED,
+                                   "%s: options go before the socket, or write -- before the command",
                                    argv[at]);
         if (at >= argc)
                 return problem_set(problem, CLI_FAILED, "which command? vmlet exec %s", cli_exec.usage);
@@ -93,11 +96,15 @@ static int run(const struct cli_command *command, int argc, char **argv)
 
         if (r > 0)
                 return 0;
-        if (r || read_words(argc, argv, rest, &job.socket, &first, &problem) || complete_env(&o.env, &problem))
+        if (r || read_words(argc, argv, rest, &job.socket, &first, &problem) ||
+            complete_env(&o.env, &problem))
                 return cli_complain(command, &problem);
         job.request = (struct protocol_exec_request){
-                .flags = o.interactive ? PROTOCOL_EXEC_STDIN : 0, .cwd = o.workdir, .user = o.user,
-                .args = (const char *const *)argv + first, .env = o.env.items,
+                .flags = o.interactive ? PROTOCOL_EXEC_STDIN : 0,
+                .cwd = o.workdir,
+                .user = o.user,
+                .args = (const char *const *)argv + first,
+                .env = o.env.items,
         };
         job.in = o.interactive ? 0 : -1;
         job.timeout_ms = (o.timeout_ns + 999999) / 1000000;
@@ -111,9 +118,10 @@ const struct cli_command cli_exec = {
         .name = "exec",
         .usage = "[OPTION]... SOCKET -- COMMAND [ARG]...",
         .summary = "Run a command in the guest behind SOCKET, the vsock socket of its VM.",
-        .details = "The exit status is the command's own; 128 and the signal's number if a signal ended it;\n"
-                   "127 if there is no such command, 126 if it cannot be run, 124 if its time was up, 125 if\n"
-                   "vmlet itself failed.\n",
+        .details =
+                "The exit status is the command's own; 128 and the signal's number if a signal ended it;\n"
+                "127 if there is no such command, 126 if it cannot be run, 124 if its time was up, 125 if\n"
+                "vmlet itself failed.\n",
         .options = options,
         .run = run,
 };

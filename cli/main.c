@@ -35,7 +35,8 @@ static int unknown(const char *word)
         const char *closest = parse_closest(word, names);
 
         if (closest)
-                (void)!problem_set(&problem, CLI_FAILED, "unknown command %.64s: did you mean %s?", word, closest);
+                (void)!problem_set(&problem, CLI_FAILED, "unknown command %.64s: did you mean %s?", word,
+                                   closest);
         else
                 (void)!problem_set(&problem, CLI_FAILED, "unknown command %.64s: see vmlet --help", word);
         return cli_complain(NULL, &problem);

@@ -49,15 +49,15 @@ void conn_event(struct conn *c, enum conn_source source, uint32_t events)
                 break;
         case CONN_STDIN:
         case CONN_SOURCE_NR:
-                break;          /* conn_run() tries to write whatever the event */
+                break; /* conn_run() tries to write whatever the event */
         }
 }
 
 /* Room for one more small frame behind the chunks of this round? */
 static bool has_room(const struct service *s)
 {
-        return s->out_len + PROTOCOL_SMALL_MAX <= CONN_OUT_SIZE - 2 * (PROTOCOL_HEADER_SIZE + CONN_CHUNK) -
-                                                          2 * PROTOCOL_SMALL_MAX;
+        return s->out_len + PROTOCOL_SMALL_MAX <=
+               CONN_OUT_SIZE - 2 * (PROTOCOL_HEADER_SIZE + CONN_CHUNK) - 2 * PROTOCOL_SMALL_MAX;
 }
 
 static void reply_error(struct conn *c, uint32_t id, uint32_t fault, int error, const char *text)
@@ -109,7 +109,8 @@ static void on_exec(struct conn *c, uint32_t id, const struct protocol_exec *req
         int error = 0;
 
         if (c->pid)
-                fault = PROTOCOL_FAULT_BUSY, text_set(&why, "a command runs on this connection already", NULL);
+                fault = PROTOCOL_FAULT_BUSY,
+                text_set(&why, "a command runs on this connection already", NULL);
         else if (s->stopping)
                 fault = PROTOCOL_FAULT_STOPPING, text_set(&why, "the guest shuts down", NULL);
         else if (s->welcome.state != PROTOCOL_STATE_OK)
@@ -154,9 +155,10 @@ static void feed_stdin(struct conn *c)
 static void on_stdin(struct conn *c, const struct protocol_frame *frame, const uint8_t *bytes)
 {
         if (!c->pid || frame->id != c->id)
-                return;         /* it crossed the EXIT */
+                return; /* it crossed the EXIT */
         if (c->in_done || frame->len > CONN_STDIN_WINDOW - c->in_used) {
-                refuse(c, PROTOCOL_FAULT_MALFORMED, c->in_done ? "STDIN after its end" : "STDIN beyond its window");
+                refuse(c, PROTOCOL_FAULT_MALFORMED,
+                       c->in_done ? "STDIN after its end" : "STDIN beyond its window");
                 return;
         }
         c->in_used += frame->len;
@@ -178,7 +180,8 @@ static void on_stdin(struct conn *c, const struct protocol_frame *frame, const u
                 if ((!c->in_held.bytes && !held_reserve(&c->in_held, CONN_STDIN_WINDOW)) ||
                     !held_add(&c->in_held, bytes, len) ||
                     (!c->in_watched && !(c->in_watched = watch(c, c->in, CONN_STDIN, EPOLLOUT))))
-                        refuse(c, PROTOCOL_FAULT_RESOURCES, "the guest has no memory for the command's input");
+                        refuse(c, PROTOCOL_FAULT_RESOURCES,
+                               "the guest has no memory for the command's input");
         }
         feed_stdin(c);
 }
@@ -209,7 +212,7 @@ static void on_simple(struct conn *c, const struct protocol_frame *frame, const 
                         refuse(c, PROTOCOL_FAULT_MALFORMED, protocol_strerror(r));
                         return;
                 }
-                s->stopping = true;     /* the server sees it when this round is over */
+                s->stopping = true; /* the server sees it when this round is over */
         }
         s->out_len += protocol_put_header(s->out + s->out_len, &done);
 }
@@ -237,7 +240,10 @@ static void on_frame(struct conn *c, const struct protocol_frame *frame, const u
                 refuse(c, PROTOCOL_FAULT_MALFORMED, protocol_strerror(r));
 }
 
-/* Handles the whole frames among @len bytes while there is room for answers. Return: bytes that were used up. */
+/*
+ * Handles the whole frames among @len bytes while there is room for answers. Return: bytes that were used
+ * up.
+ */
 static size_t parse(struct conn *c, const uint8_t *bytes, size_t len)
 {
         size_t used = 0;
@@ -321,7 +327,10 @@ static bool take_input(struct conn *c)
         return n >= 0;
 }
 
-/* What the command itself wrote is in the pipe when it has ended; a child it left may go on writing for ever. */
+/*
+ * What the command itself wrote is in the pipe when it has ended; a child it left may go on writing for
+ * ever.
+ */
 static void take_output(struct conn *c, struct conn_pipe *p, enum protocol_type type)
 {
         struct service *s = c->service;

@@ -4,8 +4,8 @@
  * Runs:   as process 1, one thread.
  * Limits: it must never return: the kernel would panic.
  *
- * The order is for the soonest ready: what a client cannot notice before its first command runs comes after the mark
- * and before the first connection is accepted.
+ * The order is for the soonest ready: what a client cannot notice before its first command runs comes after
+ * the mark and before the first connection is accepted.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,13 +22,13 @@
 #include "guest/server.h"
 #include "guest/vsock.h"
 
-#define MARK_PORT 0x602
-#define MARK_READY 0x20
-#define MARK_NO_ROOT 0x21       /* said before MARK_READY: the agent answers, but only to explain itself */
-#define BACKLOG 128
-#define FILES_SOFT 1024         /* what select() can take; programs that want more raise it */
-#define FILES_HARD 524288
-#define HOSTNAME "vmlet"
+#define MARK_PORT    0x602
+#define MARK_READY   0x20
+#define MARK_NO_ROOT 0x21 /* said before MARK_READY: the agent answers, but only to explain itself */
+#define BACKLOG      128
+#define FILES_SOFT   1024 /* what select() can take; programs that want more raise it */
+#define FILES_HARD   524288
+#define HOSTNAME     "vmlet"
 
 static struct server server;
 
@@ -37,14 +37,16 @@ static void mark(const uint8_t *bytes, size_t n)
         int fd = open("/dev/port", O_WRONLY | O_CLOEXEC);
 
         for (size_t i = 0; fd >= 0 && i < n; i++)
-                (void)!pwrite(fd, bytes + i, 1, MARK_PORT);     /* a kernel without it is merely not timed */
+                (void)!pwrite(fd, bytes + i, 1, MARK_PORT); /* a kernel without it is merely not timed */
         if (fd >= 0)
                 close(fd);
 }
 
 static int listen_vsock(struct text *why)
 {
-        struct vsock_address address = { .family = VSOCK_FAMILY, .port = PROTOCOL_PORT, .cid = VSOCK_CID_ANY };
+        struct vsock_address address = { .family = VSOCK_FAMILY,
+                                         .port = PROTOCOL_PORT,
+                                         .cid = VSOCK_CID_ANY };
         int fd = socket(VSOCK_FAMILY, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
         if (fd >= 0 && !bind(fd, (const struct sockaddr *)&address, sizeof(address)) && !listen(fd, BACKLOG))
@@ -63,7 +65,7 @@ static void raise_loopback(void)
         if (fd < 0)
                 return;
         request.ifr_flags = IFF_UP | IFF_RUNNING;
-        (void)!ioctl(fd, SIOCSIFFLAGS, &request);       /* a kernel without networking has no loopback either */
+        (void)!ioctl(fd, SIOCSIFFLAGS, &request); /* a kernel without networking has no loopback either */
         close(fd);
 }
 
@@ -102,7 +104,7 @@ static void read_boot_id(uint8_t id[16])
 
 static void signal_all(int signal)
 {
-        if (getpid() == 1)      /* anywhere else -1 would be somebody else's processes */
+        if (getpid() == 1) /* anywhere else -1 would be somebody else's processes */
                 kill(-1, signal);
 }
 
@@ -132,7 +134,8 @@ int main(void)
         struct settings settings;
 
         if (getpid() != 1) {
-                text_set(&why, "this is the first process of a guest, not a program to start by hand\n", NULL);
+                text_set(&why, "this is the first process of a guest, not a program to start by hand\n",
+                         NULL);
                 (void)!write(2, why.s, strlen(why.s));
                 return 2;
         }
@@ -146,9 +149,12 @@ int main(void)
                 reboot(RB_AUTOBOOT);
 
         server.service.welcome = (struct protocol_welcome){
-                .version = PROTOCOL_VERSION, .state = has_root ? PROTOCOL_STATE_OK : PROTOCOL_STATE_NO_ROOT,
-                .stdin_window = CONN_STDIN_WINDOW, .capabilities = PROTOCOL_CAP_EXEC | PROTOCOL_CAP_SHUTDOWN,
-                .release = VMLET_VERSION, .message = why.s,
+                .version = PROTOCOL_VERSION,
+                .state = has_root ? PROTOCOL_STATE_OK : PROTOCOL_STATE_NO_ROOT,
+                .stdin_window = CONN_STDIN_WINDOW,
+                .capabilities = PROTOCOL_CAP_EXEC | PROTOCOL_CAP_SHUTDOWN,
+                .release = VMLET_VERSION,
+                .message = why.s,
         };
         if (!has_root)
                 text_console(&why);

@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 #define DEFAULT_ROOT "/dev/vda"
-#define SAFE (MS_NOSUID | MS_NODEV | MS_NOEXEC)
-#define MOUNTS_MAX 128
+#define SAFE         (MS_NOSUID | MS_NODEV | MS_NOEXEC)
+#define MOUNTS_MAX   128
 
 static ssize_t read_file(const char *path, char *bytes, size_t size, int *ret_fd)
 {
@@ -47,7 +47,10 @@ void mounts_first(struct settings *ret)
 
         settings_parse(cmdline, len > 0 ? (size_t)len : 0, ret);
 
-        /* A kernel without a console starts init without descriptors: 0 to 2 must not become something else. */
+        /*
+         * A kernel without a console starts init without descriptors: 0 to 2 must not become something
+         * else.
+         */
         while (fd >= 0 && fd <= 2)
                 fd = open("/dev/null", O_RDWR);
         if (fd == 3)
@@ -57,7 +60,11 @@ void mounts_first(struct settings *ret)
 /* Magic numbers of what a root image may hold, for one that is not ext4. */
 static const char *detect(const char *device)
 {
-        static const struct { uint16_t at; uint8_t len; const char *magic, *fstype; } known[] = {
+        static const struct {
+                uint16_t at;
+                uint8_t len;
+                const char *magic, *fstype;
+        } known[] = {
                 { 1024 + 56, 2, "\x53\xef", "ext4" },
                 { 1024, 4, "\xe2\xe1\xf5\xe0", "erofs" },
                 { 0, 4, "hsqs", "squashfs" },
@@ -76,8 +83,8 @@ static const char *detect(const char *device)
 }
 
 /*
- * Unless it is told, the file system is ext4, and what ext4 refuses is looked at: looking first would read the first
- * 128 KiB of the disk at every boot, and ext4 would then throw them away to set its block size.
+ * Unless it is told, the file system is ext4, and what ext4 refuses is looked at: looking first would read
+ * the first 128 KiB of the disk at every boot, and ext4 would then throw them away to set its block size.
  */
 static int mount_image(const char *device, const char *at, bool read_only, const char **fstype)
 {
@@ -91,7 +98,10 @@ static int mount_image(const char *device, const char *at, bool read_only, const
                 if (!*fstype || !mount(device, at, *fstype, flags, NULL))
                         return *fstype ? 0 : -EINVAL;
         }
-        /* A journal left by a machine that was cut off cannot be replayed on a disk that must not be written. */
+        /*
+         * A journal left by a machine that was cut off cannot be replayed on a disk that must not be
+         * written.
+         */
         if (read_only && errno == EROFS && !strcmp(type, "ext4") && !mount(device, at, type, flags, "noload"))
                 return 0;
         return -errno;
@@ -158,13 +168,18 @@ int mounts_root(const struct settings *s, struct text *ret_why)
                 r = switch_root("/new", &what);
         if (!r)
                 return MOUNTS_OK;
-        text_set(ret_why, "root image ", device, " (", fstype ? fstype : "ext4", "): ", what, ": ", strerror(-r), NULL);
+        text_set(ret_why, "root image ", device, " (", fstype ? fstype : "ext4", "): ", what, ": ",
+                 strerror(-r), NULL);
         return MOUNTS_NO_ROOT;
 }
 
 void mounts_rest(void)
 {
-        static const struct { const char *what, *at, *fstype; unsigned long flags; const char *data; } table[] = {
+        static const struct {
+                const char *what, *at, *fstype;
+                unsigned long flags;
+                const char *data;
+        } table[] = {
                 { "sys", "/sys", "sysfs", SAFE, NULL },
                 { "cgroup2", "/sys/fs/cgroup", "cgroup2", SAFE, NULL },
                 { "devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "gid=5,mode=620,ptmxmode=666" },
@@ -185,7 +200,7 @@ void mounts_rest(void)
                         mount(table[i].what, table[i].at, table[i].fstype, table[i].flags, table[i].data);
         }
         for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++)
-                (void)!symlink(links[i][0], links[i][1]);       /* an image may bring its own */
+                (void)!symlink(links[i][0], links[i][1]); /* an image may bring its own */
 
         if (!mkdir("/tmp", 0755))
                 chmod("/tmp", 01777);
@@ -238,7 +253,7 @@ void mounts_finish(void)
                 }
                 line = end + 1;
         }
-        while (n--) {           /* newest first: a mount on a mount goes before what it stands on */
+        while (n--) { /* newest first: a mount on a mount goes before what it stands on */
                 if (umount2(points[n], UMOUNT_NOFOLLOW))
                         mount(NULL, points[n], NULL, MS_REMOUNT | MS_RDONLY, NULL);
         }

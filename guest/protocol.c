@@ -8,18 +8,18 @@
 
 #include <string.h>
 
-#define HELLO_SIZE 16u
+#define HELLO_SIZE    16u
 #define WELCOME_FIXED 32u
-#define EXEC_FIXED 24u
-#define EXIT_SIZE 40u
-#define ERROR_FIXED 8u
+#define EXEC_FIXED    24u
+#define EXIT_SIZE     40u
+#define ERROR_FIXED   8u
 #define SHUTDOWN_SIZE 8u
-#define WINDOW_SIZE 4u
+#define WINDOW_SIZE   4u
 
 struct rule {
-        uint16_t type, flags;           /* flags that may be set */
+        uint16_t type, flags; /* flags that may be set */
         enum protocol_side side;
-        bool of_request;                /* id must not be 0; where false it must be, but ERROR may have either */
+        bool of_request; /* id must not be 0; where false it must be, but ERROR may have either */
         uint32_t min, max;
 };
 
@@ -82,12 +82,14 @@ static const struct rule *find_rule(uint32_t type, enum protocol_side from)
 }
 
 /* Header: u32 length, u16 type, u16 flags, u32 id, u32 reserved. */
-int protocol_parse_header(const uint8_t *bytes, size_t len, enum protocol_side from, struct protocol_frame *ret)
+int protocol_parse_header(const uint8_t *bytes, size_t len, enum protocol_side from,
+                          struct protocol_frame *ret)
 {
         if (len < PROTOCOL_HEADER_SIZE)
                 return PROTOCOL_E_MORE;
 
-        uint32_t payload = get32(bytes), type = get16(bytes + 4), flags = get16(bytes + 6), id = get32(bytes + 8);
+        uint32_t payload = get32(bytes), type = get16(bytes + 4), flags = get16(bytes + 6),
+                 id = get32(bytes + 8);
         const struct rule *rule = find_rule(type, from);
 
         if (!rule)
@@ -216,8 +218,14 @@ int protocol_parse_exec(const uint8_t *p, size_t len, struct protocol_exec *ret)
         }
         if (!user || at != end)
                 return PROTOCOL_E_STRING;
-        *ret = (struct protocol_exec){ .flags = flags, .container = get32(p + 4), .cwd = cwd, .user = user,
-                                       .args = args, .env = env, .nr_args = nr_args, .nr_env = nr_env };
+        *ret = (struct protocol_exec){ .flags = flags,
+                                       .container = get32(p + 4),
+                                       .cwd = cwd,
+                                       .user = user,
+                                       .args = args,
+                                       .env = env,
+                                       .nr_args = nr_args,
+                                       .nr_env = nr_env };
         return PROTOCOL_OK;
 }
 
@@ -229,10 +237,14 @@ int protocol_parse_exit(const uint8_t *p, size_t len, struct protocol_exit *ret)
 
         uint32_t kind = get32(p), value = get32(p + 4);
 
-        if (kind >= PROTOCOL_KIND_NR || value > 255 || (kind == PROTOCOL_SIGNALLED && (value < 1 || value > 64)))
+        if (kind >= PROTOCOL_KIND_NR || value > 255 ||
+            (kind == PROTOCOL_SIGNALLED && (value < 1 || value > 64)))
                 return PROTOCOL_E_VALUE;
-        *ret = (struct protocol_exit){ .kind = kind, .value = value, .flags = get32(p + 8),
-                                       .utime_us = get64(p + 16), .stime_us = get64(p + 24),
+        *ret = (struct protocol_exit){ .kind = kind,
+                                       .value = value,
+                                       .flags = get32(p + 8),
+                                       .utime_us = get64(p + 16),
+                                       .stime_us = get64(p + 24),
                                        .maxrss_kib = get64(p + 32) };
         return PROTOCOL_OK;
 }

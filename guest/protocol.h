@@ -1,9 +1,10 @@
 /*
  * The frames between a client on the host and the agent in the guest: the one definition of them.
  *
- * docs/protocol.md is the same in words, byte by byte. Both sides compile protocol.c; nothing in it allocates, does I/O
- * or keeps state. All integers are little endian. Errors are positive (the peer is at fault); PROTOCOL_E_MORE says that
- * the bytes so far are a good beginning. Parsed structs are views: they point into the bytes they were parsed from.
+ * docs/protocol.md is the same in words, byte by byte. Both sides compile protocol.c; nothing in it
+ * allocates, does I/O or keeps state. All integers are little endian. Errors are positive (the peer is at
+ * fault); PROTOCOL_E_MORE says that the bytes so far are a good beginning. Parsed structs are views: they
+ * point into the bytes they were parsed from.
  */
 #pragma once
 
@@ -11,18 +12,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PROTOCOL_VERSION 1u
-#define PROTOCOL_PORT 1024u             /* vsock port of the agent */
+#define PROTOCOL_VERSION     1u
+#define PROTOCOL_PORT        1024u /* vsock port of the agent */
 #define PROTOCOL_HEADER_SIZE 16u
 
-#define PROTOCOL_EXEC_MAX (256u << 10)  /* payload of EXEC: twice the longest single argument Linux takes */
-#define PROTOCOL_DATA_MAX (64u << 10)   /* payload of STDIN, STDOUT, STDERR: one full pipe */
-#define PROTOCOL_ARGS_MAX 4096u
-#define PROTOCOL_ENV_MAX 4096u
-#define PROTOCOL_CWD_MAX 4095u          /* PATH_MAX without its NUL */
-#define PROTOCOL_USER_MAX 255u
-#define PROTOCOL_TEXT_MAX 1024u         /* text of ERROR, message of HELLO */
-#define PROTOCOL_RELEASE_MAX 63u        /* release of the agent, in HELLO */
+#define PROTOCOL_EXEC_MAX     (256u << 10) /* payload of EXEC: twice Linux's longest argument */
+#define PROTOCOL_DATA_MAX     (64u << 10)  /* payload of STDIN, STDOUT, STDERR: one full pipe */
+#define PROTOCOL_ARGS_MAX     4096u
+#define PROTOCOL_ENV_MAX      4096u
+#define PROTOCOL_CWD_MAX      4095u /* PATH_MAX without its NUL */
+#define PROTOCOL_USER_MAX     255u
+#define PROTOCOL_TEXT_MAX     1024u /* text of ERROR, message of HELLO */
+#define PROTOCOL_RELEASE_MAX  63u   /* release of the agent, in HELLO */
 #define PROTOCOL_GRACE_MAX_MS 3600000u
 
 enum protocol_type {
@@ -44,19 +45,19 @@ enum protocol_type {
 
 enum protocol_side { PROTOCOL_FROM_CLIENT, PROTOCOL_FROM_AGENT };
 
-enum {                                  /* what parsers and builders return */
-        PROTOCOL_OK,
-        PROTOCOL_E_MORE,                /* not all bytes are there yet */
-        PROTOCOL_E_TYPE,                /* unknown type, or not one of this direction */
-        PROTOCOL_E_FLAGS,               /* a flag that means nothing here */
-        PROTOCOL_E_LENGTH,              /* shorter or longer than the type allows */
-        PROTOCOL_E_ID,                  /* id 0 where one is needed, or the reverse */
-        PROTOCOL_E_RESERVED,            /* a reserved field that is not 0 */
-        PROTOCOL_E_COUNT,               /* no argument, or too many arguments or variables */
-        PROTOCOL_E_STRING,              /* a string that does not end, is too long, or a variable without '=' */
-        PROTOCOL_E_OPTION,              /* options cut off, or one that is not known and must be */
-        PROTOCOL_E_VALUE,               /* a number out of its range */
-        PROTOCOL_E_NR
+enum { /* what parsers and builders return */
+       PROTOCOL_OK,
+       PROTOCOL_E_MORE,     /* not all bytes are there yet */
+       PROTOCOL_E_TYPE,     /* unknown type, or not one of this direction */
+       PROTOCOL_E_FLAGS,    /* a flag that means nothing here */
+       PROTOCOL_E_LENGTH,   /* shorter or longer than the type allows */
+       PROTOCOL_E_ID,       /* id 0 where one is needed, or the reverse */
+       PROTOCOL_E_RESERVED, /* a reserved field that is not 0 */
+       PROTOCOL_E_COUNT,    /* no argument, or too many arguments or variables */
+       PROTOCOL_E_STRING,   /* a string that does not end, is too long, or a variable without '=' */
+       PROTOCOL_E_OPTION,   /* options cut off, or one that is not known and must be */
+       PROTOCOL_E_VALUE,    /* a number out of its range */
+       PROTOCOL_E_NR
 };
 
 enum { PROTOCOL_STDIN_END = 1u << 0 };  /* header flags of STDIN: no more will come */
@@ -66,52 +67,64 @@ enum { PROTOCOL_STATE_OK, PROTOCOL_STATE_NO_ROOT, PROTOCOL_STATE_NR };
 enum { PROTOCOL_POWER_OFF, PROTOCOL_REBOOT, PROTOCOL_HOW_NR };
 enum { PROTOCOL_EXITED, PROTOCOL_SIGNALLED, PROTOCOL_KIND_NR };
 enum { PROTOCOL_EXIT_CORE = 1u << 0 };
-enum { PROTOCOL_OPTION_MAY_SKIP = 0x8000 };     /* an option type with this bit may be left aside if unknown */
+enum { PROTOCOL_OPTION_MAY_SKIP = 0x8000 }; /* an option type with this bit may be left aside if unknown */
 
-enum protocol_fault {                   /* code of ERROR; the first group ends the connection */
-        PROTOCOL_FAULT_MALFORMED = 1,
-        PROTOCOL_FAULT_VERSION,
-        PROTOCOL_FAULT_CROWDED,         /* too many connections */
-        PROTOCOL_FAULT_BUSY,            /* this connection runs a command already */
-        PROTOCOL_FAULT_UNSUPPORTED,
-        PROTOCOL_FAULT_NO_ROOT,         /* the guest has no root file system: see the text */
-        PROTOCOL_FAULT_NOT_FOUND,       /* no such command */
-        PROTOCOL_FAULT_NOT_EXECUTABLE,
-        PROTOCOL_FAULT_NO_USER,
-        PROTOCOL_FAULT_CWD,
-        PROTOCOL_FAULT_NO_CONTAINER,
-        PROTOCOL_FAULT_RESOURCES,       /* memory, processes or descriptors of the guest ran out */
-        PROTOCOL_FAULT_STOPPING,        /* the guest shuts down */
-        PROTOCOL_FAULT_NR
+enum protocol_fault { /* code of ERROR; the first group ends the connection */
+                      PROTOCOL_FAULT_MALFORMED = 1,
+                      PROTOCOL_FAULT_VERSION,
+                      PROTOCOL_FAULT_CROWDED, /* too many connections */
+                      PROTOCOL_FAULT_BUSY,    /* this connection runs a command already */
+                      PROTOCOL_FAULT_UNSUPPORTED,
+                      PROTOCOL_FAULT_NO_ROOT,   /* the guest has no root file system: see the text */
+                      PROTOCOL_FAULT_NOT_FOUND, /* no such command */
+                      PROTOCOL_FAULT_NOT_EXECUTABLE,
+                      PROTOCOL_FAULT_NO_USER,
+                      PROTOCOL_FAULT_CWD,
+                      PROTOCOL_FAULT_NO_CONTAINER,
+                      PROTOCOL_FAULT_RESOURCES, /* memory, processes or descriptors of the guest ran out */
+                      PROTOCOL_FAULT_STOPPING,  /* the guest shuts down */
+                      PROTOCOL_FAULT_NR
 };
 
 struct protocol_frame {
         enum protocol_type type;
         uint16_t flags;
-        uint32_t id;                    /* of the request, chosen by the client; 0 = the connection itself */
-        uint32_t len;                   /* of the payload */
+        uint32_t id;  /* of the request, chosen by the client; 0 = the connection itself */
+        uint32_t len; /* of the payload */
 };
 
-struct protocol_hello { uint16_t version_min, version_max; uint64_t capabilities; };
+struct protocol_hello {
+        uint16_t version_min, version_max;
+        uint64_t capabilities;
+};
 
 struct protocol_welcome {
         uint16_t version, state;
-        uint32_t stdin_window;          /* bytes of STDIN that may be under way in one exec */
+        uint32_t stdin_window; /* bytes of STDIN that may be under way in one exec */
         uint64_t capabilities;
         uint8_t boot_id[16];
-        const char *release, *message;  /* NUL-terminated; message says why state is not OK */
+        const char *release, *message; /* NUL-terminated; message says why state is not OK */
 };
 
 struct protocol_exec {
-        uint32_t flags, container;      /* container 0 = the machine itself */
-        const char *cwd, *user;         /* "" = "/", "" = root; user is USER[:GROUP], each a name or a number */
-        const char *args, *env;         /* nr_args, nr_env strings behind each other */
+        uint32_t flags, container; /* container 0 = the machine itself */
+        const char *cwd, *user;    /* "" = "/", "" = root; user is USER[:GROUP], each a name or a number */
+        const char *args, *env;    /* nr_args, nr_env strings behind each other */
         uint32_t nr_args, nr_env;
 };
 
-struct protocol_exit { uint32_t kind, value, flags; uint64_t utime_us, stime_us, maxrss_kib; };
-struct protocol_error { uint32_t code, host_errno; const char *text; uint32_t text_len; };
-struct protocol_shutdown { uint32_t how, grace_ms; };
+struct protocol_exit {
+        uint32_t kind, value, flags;
+        uint64_t utime_us, stime_us, maxrss_kib;
+};
+struct protocol_error {
+        uint32_t code, host_errno;
+        const char *text;
+        uint32_t text_len;
+};
+struct protocol_shutdown {
+        uint32_t how, grace_ms;
+};
 
 /* What a client asks for; args and env end with NULL, cwd and user may be NULL. */
 struct protocol_exec_request {
@@ -121,7 +134,8 @@ struct protocol_exec_request {
 };
 
 /* protocol_parse_header() - check the fixed header; the payload is what follows it. */
-int protocol_parse_header(const uint8_t *bytes, size_t len, enum protocol_side from, struct protocol_frame *ret);
+int protocol_parse_header(const uint8_t *bytes, size_t len, enum protocol_side from,
+                          struct protocol_frame *ret);
 
 /* protocol_parse_*() - check one payload. @len is what the header said, all of it must be there. */
 int protocol_parse_hello(const uint8_t *p, size_t len, struct protocol_hello *ret);
@@ -136,7 +150,8 @@ int protocol_parse_window(const uint8_t *p, size_t len, uint32_t *ret);
 void protocol_strings(const char *first, uint32_t n, const char **ret);
 
 /*
- * protocol_put_*() - write one whole frame, or just the header where the payload is put behind it by the caller.
+ * protocol_put_*() - write one whole frame, or just the header where the payload is put behind it by the
+ * caller.
  * @out has room for PROTOCOL_SMALL_MAX bytes. Return: bytes written. Texts that are too long are cut.
  */
 #define PROTOCOL_SMALL_MAX (PROTOCOL_HEADER_SIZE + 64 + PROTOCOL_TEXT_MAX + PROTOCOL_RELEASE_MAX)

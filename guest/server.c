@@ -19,11 +19,11 @@
 
 #include "guest/vsock.h"
 
-#define TAG_SHIFT 2
-#define TAG_LISTEN (SERVER_CONNS_MAX << TAG_SHIFT)
-#define TAG_SIGNAL (TAG_LISTEN + 1)
-#define KILL_WAIT_MS 2000       /* after SIGKILL: what a process in the kernel may need to die */
-#define EVENTS_MAX 64
+#define TAG_SHIFT    2
+#define TAG_LISTEN   (SERVER_CONNS_MAX << TAG_SHIFT)
+#define TAG_SIGNAL   (TAG_LISTEN + 1)
+#define KILL_WAIT_MS 2000 /* after SIGKILL: what a process in the kernel may need to die */
+#define EVENTS_MAX   64
 
 _Static_assert(CONN_SOURCE_NR <= 1 << TAG_SHIFT, "a connection's sources fit its tag");
 
@@ -88,7 +88,7 @@ static bool reap(struct server *s)
         int status;
         pid_t pid;
 
-        (void)!read(s->signal_fd, &info, sizeof(info));         /* it only says that there is something */
+        (void)!read(s->signal_fd, &info, sizeof(info)); /* it only says that there is something */
         while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0) {
                 struct conn *c = find_command(s, pid);
 
@@ -108,9 +108,10 @@ static bool is_host(const union vsock_any *peer)
 static void turn_away(int fd)
 {
         uint8_t frame[PROTOCOL_SMALL_MAX];
-        size_t len = protocol_put_error(frame, 0, PROTOCOL_FAULT_CROWDED, 0, "the agent has too many connections");
+        size_t len =
+                protocol_put_error(frame, 0, PROTOCOL_FAULT_CROWDED, 0, "the agent has too many connections");
 
-        (void)!send(fd, frame, len, MSG_NOSIGNAL);      /* it is closed whether it hears or not */
+        (void)!send(fd, frame, len, MSG_NOSIGNAL); /* it is closed whether it hears or not */
         close(fd);
 }
 
@@ -122,10 +123,10 @@ static void accept_one(struct server *s)
 
         if (fd < 0) {
                 if (errno == ENFILE || errno == EMFILE || errno == ENOMEM || errno == ENOBUFS)
-                        poll(NULL, 0, 10);      /* the listener stays ready: do not spin */
+                        poll(NULL, 0, 10); /* the listener stays ready: do not spin */
                 return;
         }
-        if (!is_host(&peer)) {                  /* programs in the guest have no business here */
+        if (!is_host(&peer)) { /* programs in the guest have no business here */
                 close(fd);
                 return;
         }
@@ -149,9 +150,13 @@ static void on_event(struct server *s, const struct epoll_event *event)
         } else {
                 unsigned i = (unsigned)(tag >> TAG_SHIFT);
 
-                /* A connection that was closed in this round leaves stale events, but none of another's: accept is last. */
+                /*
+                 * A connection that was closed in this round leaves stale events, but none of another's:
+                 * accept is last.
+                 */
                 if (s->conns[i].fd >= 0) {
-                        conn_event(&s->conns[i], (enum conn_source)(tag & ((1 << TAG_SHIFT) - 1)), event->events);
+                        conn_event(&s->conns[i], (enum conn_source)(tag & ((1 << TAG_SHIFT) - 1)),
+                                   event->events);
                         set_due(s, i);
                 }
         }
@@ -167,7 +172,10 @@ static void run_due(struct server *s)
         }
 }
 
-/* Signals, then waits, then harder; with nobody left it goes on at once. Return: true when the machine has ended. */
+/*
+ * Signals, then waits, then harder; with nobody left it goes on at once. Return: true when the machine has
+ * ended.
+ */
 static bool step_shutdown(struct server *s, bool has_children)
 {
         int64_t now = now_ms();
@@ -186,7 +194,7 @@ static bool step_shutdown(struct server *s, bool has_children)
                 return false;
         }
         for (unsigned i = 0; i < SERVER_CONNS_MAX; i++)
-                conn_run(&s->conns[i]);         /* a last chance for exits to be told */
+                conn_run(&s->conns[i]); /* a last chance for exits to be told */
         s->ops->end(s->service.shutdown.how);
         return true;
 }

@@ -1,16 +1,18 @@
 /*
- * Serves clients: one epoll loop over the listener, the connections, their commands and the signals of children.
+ * Serves clients: one epoll loop over the listener, the connections, their commands and the signals of
+ * children.
  */
 #pragma once
 
 #include "guest/conn.h"
 
-#define SERVER_CONNS_MAX 192u   /* 128 execs at once and room beside them; four descriptors each stay under 1024 */
+#define SERVER_CONNS_MAX                                                                                     \
+        192u /* 128 execs at once and room beside them; four descriptors each stay under 1024 */
 
 /* What the server cannot do by itself: the machine's end. */
 struct server_ops {
         void (*signal_all)(int signal);
-        void (*end)(uint32_t how);              /* PROTOCOL_POWER_OFF or PROTOCOL_REBOOT */
+        void (*end)(uint32_t how); /* PROTOCOL_POWER_OFF or PROTOCOL_REBOOT */
 };
 
 struct server {
@@ -18,11 +20,11 @@ struct server {
         struct service service;
         int listen_fd, signal_fd;
         struct conn conns[SERVER_CONNS_MAX];
-        uint8_t due[SERVER_CONNS_MAX];          /* has something to do */
+        uint8_t due[SERVER_CONNS_MAX]; /* has something to do */
         unsigned nr_due;
-        bool has_client, has_dead;              /* of this round */
+        bool has_client, has_dead; /* of this round */
         bool killed;
-        int64_t deadline_ms;                    /* of the shutdown's current step */
+        int64_t deadline_ms; /* of the shutdown's current step */
 };
 
 /*

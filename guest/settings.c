@@ -8,7 +8,10 @@
 
 #include <string.h>
 
-struct word { const char *s; size_t len; };
+struct word {
+        const char *s;
+        size_t len;
+};
 
 static bool has_prefix(const struct word *w, const char *prefix, struct word *ret_rest)
 {

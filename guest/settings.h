@@ -7,10 +7,10 @@
 #include <stddef.h>
 
 struct settings {
-        char root[64];          /* device of the root image; "" = /dev/vda if there is one */
-        char fstype[16];        /* its file system; "" = look at its superblock */
-        bool overlay;           /* image read-only, changes in memory (default) */
-        bool once;              /* reboot as soon as ready: benches */
+        char root[64];   /* device of the root image; "" = /dev/vda if there is one */
+        char fstype[16]; /* its file system; "" = look at its superblock */
+        bool overlay;    /* image read-only, changes in memory (default) */
+        bool once;       /* reboot as soon as ready: benches */
 };
 
 /* settings_parse() - pure. Unknown words and values that are too long are left aside. */

@@ -18,7 +18,7 @@
 #include "guest/user.h"
 
 #define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-#define HOME_PREFIX "HOME="
+#define HOME_PREFIX  "HOME="
 
 enum stage { STAGE_NONE, STAGE_USER, STAGE_CWD, STAGE_EXEC };
 
@@ -28,7 +28,7 @@ struct plan {
         const struct user *user;
         bool is_root;
         int in, out, err;
-        volatile enum stage failed;     /* written by the child, read when vfork returns in the parent */
+        volatile enum stage failed; /* written by the child, read when vfork returns in the parent */
         volatile int error;
 };
 
@@ -38,7 +38,10 @@ static void fail(struct plan *plan, enum stage stage)
         plan->failed = stage;
 }
 
-/* execvp() would read our environment, and run what has no #! with a shell, which exec in a container does not. */
+/*
+ * execvp() would read our environment, and run what has no #! with a shell, which exec in a container does
+ * not.
+ */
 static void search(struct plan *plan)
 {
         const char *name = plan->args[0];
@@ -57,7 +60,7 @@ static void search(struct plan *plan)
                 if (len + name_len + 2 > sizeof(path))
                         continue;
                 memcpy(path, dir, len);
-                if (len)                /* an empty part is the current directory */
+                if (len) /* an empty part is the current directory */
                         path[len++] = '/';
                 memcpy(path + len, name, name_len + 1);
                 syscall(SYS_execve, path, plan->args, plan->env);
@@ -69,8 +72,9 @@ static void search(struct plan *plan)
 }
 
 /*
- * SAFETY: runs in the parent's memory while the parent waits: system calls and its own stack only. libc's setuid()
- * and its kin would signal "other threads", so the calls are made plainly; execve() is too, for its lack of const.
+ * SAFETY: runs in the parent's memory while the parent waits: system calls and its own stack only. libc's
+ * setuid() and its kin would signal "other threads", so the calls are made plainly; execve() is too, for
+ * its lack of const.
  */
 static noreturn void child(struct plan *plan)
 {
@@ -149,8 +153,10 @@ static uint32_t explain_failure(const struct plan *plan, struct text *why)
         if (plan->error == ENOENT || plan->error == ENOTDIR) {
                 bool is_there = *name == '/' && !access(name, F_OK);
 
-                text_set(why, name, is_there ? ": what it needs to be run (its interpreter) is not in the guest"
-                                             : ": command not found", NULL);
+                text_set(why, name,
+                         is_there ? ": what it needs to be run (its interpreter) is not in the guest"
+                                  : ": command not found",
+                         NULL);
                 return PROTOCOL_FAULT_NOT_FOUND;
         }
         text_set(why, name, ": ", plan->error == EACCES ? "not executable" : error, NULL);
@@ -206,9 +212,16 @@ uint32_t spawn_start(const struct protocol_exec *req, struct spawn *ret, struct 
 
         bool with_stdin = req->flags & PROTOCOL_EXEC_STDIN;
         bool opened = open_pipes(with_stdin, ends) && (with_stdin || open_null() >= 0);
-        struct plan plan = { .args = args, .env = env, .path = find_variable(env, "PATH="), .cwd = req->cwd,
-                             .user = &user, .is_root = !*req->user, .in = with_stdin ? ends[0][0] : open_null(),
-                             .out = ends[1][1], .err = ends[2][1], .failed = STAGE_NONE };
+        struct plan plan = { .args = args,
+                             .env = env,
+                             .path = find_variable(env, "PATH="),
+                             .cwd = req->cwd,
+                             .user = &user,
+                             .is_root = !*req->user,
+                             .in = with_stdin ? ends[0][0] : open_null(),
+                             .out = ends[1][1],
+                             .err = ends[2][1],
+                             .failed = STAGE_NONE };
         pid_t pid = opened ? start(&plan) : -1;
         int error = errno;
 

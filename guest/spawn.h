@@ -9,11 +9,12 @@
 
 struct spawn {
         pid_t pid;
-        int in, out, err;       /* the agent's ends of the pipes; in is -1 without PROTOCOL_EXEC_STDIN */
+        int in, out, err; /* the agent's ends of the pipes; in is -1 without PROTOCOL_EXEC_STDIN */
 };
 
 /*
  * spawn_start() - start what @req asks for.
  * Return: 0 and @ret, or a PROTOCOL_FAULT_ with its words in @ret_why and an errno or 0 in @ret_errno.
  */
-uint32_t spawn_start(const struct protocol_exec *req, struct spawn *ret, struct text *ret_why, int *ret_errno);
+uint32_t spawn_start(const struct protocol_exec *req, struct spawn *ret, struct text *ret_why,
+                     int *ret_errno);

@@ -46,7 +46,7 @@ void text_console(const struct text *t)
                 (void)!write(fd, line, len);
                 close(fd);
         } else {
-                (void)!write(2, line + 3, len - 3);     /* nobody is left to tell if this fails */
+                (void)!write(2, line + 3, len - 3); /* nobody is left to tell if this fails */
         }
 }
 

@@ -5,7 +5,9 @@
 
 #include "guest/protocol.h"
 
-struct text { char s[PROTOCOL_TEXT_MAX + 1]; };
+struct text {
+        char s[PROTOCOL_TEXT_MAX + 1];
+};
 
 /* text_set() - join strings (the last argument is NULL); what does not fit is cut. */
 void text_set(struct text *t, ...) __attribute__((sentinel));

@@ -11,9 +11,12 @@
 #include <unistd.h>
 
 #define LINE_MAX_BYTES 8192u
-#define ID_MAX 0xfffffffeu              /* the highest number means "leave it as it is" to the kernel */
+#define ID_MAX         0xfffffffeu /* the highest number means "leave it as it is" to the kernel */
 
-struct field { const char *s; size_t len; };
+struct field {
+        const char *s;
+        size_t len;
+};
 
 /* Splits at colons; fields that are not there are empty. */
 static size_t split(const char *line, size_t len, struct field *fields, size_t max)
@@ -95,7 +98,7 @@ static void scan_file(const char *path, scan_fn *scan, struct user_query *q, str
 {
         static char bytes[LINE_MAX_BYTES];
         size_t have = 0;
-        bool skip = false;              /* the rest of a line that is too long */
+        bool skip = false; /* the rest of a line that is too long */
         int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
         ssize_t n = 0;
 
@@ -106,11 +109,12 @@ static void scan_file(const char *path, scan_fn *scan, struct user_query *q, str
                 if (n > 0)
                         have += (size_t)n;
                 if (n <= 0 && have && have < sizeof(bytes))
-                        bytes[have++] = '\n';           /* a last line without its end */
+                        bytes[have++] = '\n'; /* a last line without its end */
 
                 size_t start = 0;
 
-                for (char *end; (end = memchr(bytes + start, '\n', have - start)); start = (size_t)(end - bytes) + 1) {
+                for (char *end; (end = memchr(bytes + start, '\n', have - start));
+                     start = (size_t)(end - bytes) + 1) {
                         if (!skip)
                                 scan(bytes + start, (size_t)(end - bytes) - start, q, u);
                         skip = false;
@@ -139,7 +143,7 @@ bool user_find(const char *spec, struct user *ret, struct text *ret_why)
                 q.group_len = strlen(q.group);
                 q.group_is_number = text_number(q.group, q.group_len, ID_MAX, &ret->gid);
         }
-        if (!user_len) {                /* ":GROUP": root with that group */
+        if (!user_len) { /* ":GROUP": root with that group */
                 q.user = "0";
                 q.user_len = 1;
         }

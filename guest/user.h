@@ -25,10 +25,10 @@ bool user_find(const char *spec, struct user *ret, struct text *ret_why);
  * what is looked for. Public for their tests.
  */
 struct user_query {
-        const char *user, *group;       /* as given; group NULL = the user's own */
+        const char *user, *group; /* as given; group NULL = the user's own */
         size_t user_len, group_len;
         bool user_is_number, group_is_number, user_found, group_found;
-        char name[64];                  /* of the user, for the supplementary groups */
+        char name[64]; /* of the user, for the supplementary groups */
 };
 void user_scan_passwd(const char *line, size_t len, struct user_query *q, struct user *u);
 void user_scan_group(const char *line, size_t len, struct user_query *q, struct user *u);

@@ -12,9 +12,9 @@
 
 #include "vmm/base/err.h"
 
-#define IN_SIZE (2 * (PROTOCOL_HEADER_SIZE + PROTOCOL_DATA_MAX))
+#define IN_SIZE     (2 * (PROTOCOL_HEADER_SIZE + PROTOCOL_DATA_MAX))
 #define OK_LINE_MAX 32 /* "OK 4294967295\n" and to spare */
-#define WINDOW_MAX (1u << 20)
+#define WINDOW_MAX  (1u << 20)
 
 struct agent {
         bool connected, greeted;
@@ -250,7 +250,9 @@ size_t agent_stdin_room(const struct agent *a)
 
 int agent_stdin(struct agent *a, const void *bytes, size_t n, bool end)
 {
-        struct protocol_frame frame = { .type = PROTOCOL_STDIN, .id = a->exec_id, .len = (uint32_t)n,
+        struct protocol_frame frame = { .type = PROTOCOL_STDIN,
+                                        .id = a->exec_id,
+                                        .len = (uint32_t)n,
                                         .flags = end ? PROTOCOL_STDIN_END : 0 };
         uint8_t *at;
 

@@ -18,7 +18,7 @@
 #include "sandbox/agent.h"
 #include "vmm/base/io.h"
 
-#define RETRY_MS 20  /* a guest that is still booting has nobody listening yet */
+#define RETRY_MS   20 /* a guest that is still booting has nobody listening yet */
 #define TEXT_SHOWN 400
 
 struct run {
@@ -49,7 +49,8 @@ static int no_answer(struct run *run)
         uint64_t s = run->job->answer_ms / 1000;
 
         return problem_set(run->problem, AGENT_RUN_FAILED,
-                           "%s: the agent does not answer within %llu s: is the guest still booting, or without an agent?",
+                           "%s: the agent does not answer within %llu s: is the guest still booting, or "
+                           "without an agent?",
                            run->job->socket, (unsigned long long)s);
 }
 
@@ -79,7 +80,8 @@ static int connect_once(struct run *run)
 
         if (!len || len >= sizeof(address.sun_path))
                 return problem_set(run->problem, AGENT_RUN_FAILED,
-                                   "socket path of %zu characters: it must have 1 to %zu; a shorter relative path may do",
+                                   "socket path of %zu characters: it must have 1 to %zu; a shorter relative "
+                                   "path may do",
                                    len, sizeof(address.sun_path) - 1);
         memcpy(address.sun_path, run->job->socket, len);
         run->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -207,7 +209,8 @@ static int read_stdin(struct run *run)
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
                 return 0;
         if (n < 0)
-                return problem_set(run->problem, AGENT_RUN_FAILED, "cannot read standard input: %s", strerror(errno));
+                return problem_set(run->problem, AGENT_RUN_FAILED, "cannot read standard input: %s",
+                                   strerror(errno));
         run->in_open = n > 0;
         if (agent_stdin(run->agent, bytes, (size_t)n, !n) < 0)
                 return failed(run, strerror(ENOMEM));
@@ -278,7 +281,8 @@ static int talk(struct run *run)
         if (r < 0)
                 return failed(run, strerror(-r));
         if (r > 0)
-                return problem_set(run->problem, AGENT_RUN_FAILED, "the command cannot be sent: %s", agent_strerror(r));
+                return problem_set(run->problem, AGENT_RUN_FAILED, "the command cannot be sent: %s",
+                                   agent_strerror(r));
         run->agent = agent;
         run->in_open = run->job->in >= 0;
         r = flush_out(run);
@@ -290,7 +294,10 @@ static int talk(struct run *run)
 int agent_run(const struct agent_job *job, int *ret_status, struct problem *problem)
 {
         uint64_t now = now_ms();
-        struct run run = { .job = job, .problem = problem, .fd = -1, .answer_at = now + job->answer_ms,
+        struct run run = { .job = job,
+                           .problem = problem,
+                           .fd = -1,
+                           .answer_at = now + job->answer_ms,
                            .end_at = job->timeout_ms ? now + job->timeout_ms : 0 };
         int r;
 
