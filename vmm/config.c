@@ -21,7 +21,8 @@ int config_check(const struct vm_config *c, struct problem *p)
                 return problem_set(p, VMM_E_USAGE, "%u vCPUs are out of range: use --cpus with 1 to %u", c->cpus,
                                    CONFIG_CPUS_MAX);
         if (c->memory_bytes < CONFIG_MEMORY_MIN || c->memory_bytes > CONFIG_MEMORY_MAX)
-                return problem_set(p, VMM_E_USAGE, "memory of %llu MiB is out of range: use --memory with %llu to %llu MiB",
+                return problem_set(p, VMM_E_USAGE,
+                                   "memory of %llu MiB is out of range: use --memory with %llu to %llu MiB",
                                    (unsigned long long)(c->memory_bytes / MIB),
                                    (unsigned long long)(CONFIG_MEMORY_MIN / MIB),
                                    (unsigned long long)(CONFIG_MEMORY_MAX / MIB));

@@ -6,6 +6,7 @@
  */
 #include "vmm/devices.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>

@@ -19,7 +19,6 @@
 
 #include "vmm/base/cleanup.h"
 #include "vmm/status.h"
-#include "virtio/vsock/vsock_uds.h"
 
 #define SECTOR_BYTES 512u
 #define DIRECT_ALIGN 4096u
@@ -32,12 +31,12 @@ static int open_kvm(struct problem *p)
                 return fd;
         if (errno == ENOENT || errno == ENODEV || errno == ENXIO)
                 return problem_set(p, VMM_E_KVM,
-                                   "no /dev/kvm: load the module kvm_intel or kvm_amd, switch virtualization on in the "
-                                   "firmware, or use lab/run");
+                                   "no /dev/kvm: load the module kvm_intel or kvm_amd, switch virtualization on "
+                                   "in the firmware, or use lab/run");
         if (errno == EACCES || errno == EPERM)
                 return problem_set(p, VMM_E_KVM,
-                                   "no permission for /dev/kvm: join its group (usermod -aG kvm NAME, then log in again) "
-                                   "or use lab/run");
+                                   "no permission for /dev/kvm: join its group (usermod -aG kvm NAME, then log in "
+                                   "again) or use lab/run");
         return problem_set(p, VMM_E_KVM, "cannot open /dev/kvm: %s", strerror(errno));
 }
 
@@ -171,6 +170,8 @@ static int open_all(struct files *f, const struct vm_config *c, struct problem *
         f->kvm = open_kvm(p);
         if (f->kvm < 0)
                 return -1;
+        if (c->vsock_path && vsock_uds_listen(c->vsock_path, VMM_E_INPUT, p, &f->vsock_uds, &f->vsock))
+                return -1;
         if (open_serial(f, c, p) || open_report(&f->timeline, "the timeline to", c->timeline, p) ||
             open_report(&f->stats, "the counters to", c->stats, p))
                 return -1;
@@ -181,7 +182,9 @@ static int open_all(struct files *f, const struct vm_config *c, struct problem *
 
 static void forget(struct files *f)
 {
-        *f = (struct files){ .kvm = -1, .kernel = -1, .initrd = -1, .vsock = -1, .serial = -1, .timeline = -1, .stats = -1 };
+        *f = (struct files){
+                .kvm = -1, .kernel = -1, .initrd = -1, .vsock = -1, .serial = -1, .timeline = -1, .stats = -1,
+        };
         for (unsigned i = 0; i < CONFIG_DISKS_MAX; i++)
                 f->disks[i].fd = -1;
 }
@@ -199,6 +202,8 @@ int files_open(struct files *f, const struct vm_config *c, struct problem *p)
 
 void files_close(struct files *f)
 {
+        if (*f->vsock_uds.path)
+                vsock_uds_unlink(&f->vsock_uds);
         fd_closep(&f->kvm);
         fd_closep(&f->kernel);
         fd_closep(&f->initrd);

@@ -47,9 +47,13 @@ struct option {
 };
 
 #define GROUP(text)                   { .name = (text), .kind = KIND_GROUP }
-#define FIELD(n, k, field, a, h)      { .name = (n), .kind = (k), .offset = offsetof(struct vm_config, field), .arg = (a), .help = (h) }
-#define CHOICE(n, field, a, h, words) { .name = (n), .kind = KIND_CHOICE, .offset = offsetof(struct vm_config, field), .arg = (a), .help = (h), .choices = (words) }
+#define AT(field)                     offsetof(struct vm_config, field)
+#define FIELD(n, k, field, a, h)      { .name = (n), .kind = (k), .offset = AT(field), .arg = (a), .help = (h) }
+#define CHOICE(n, field, a, h, words) \
+        { .name = (n), .kind = KIND_CHOICE, .offset = AT(field), .arg = (a), .help = (h), .choices = (words) }
 #define MODE(n, m, h)                 { .name = (n), .kind = KIND_MODE, .mode = (m), .help = (h) }
+
+static const char *const log_formats[] = { "text", "json", NULL };
 
 static const struct option table[] = {
         GROUP("Guest"),
@@ -79,8 +83,7 @@ static const struct option table[] = {
         FIELD("timeline", KIND_TEXT, timeline, "FILE", "write the stages of the boot, as JSON"),
         FIELD("stats", KIND_TEXT, stats, "FILE", "write all counters at the end, as JSON"),
         CHOICE("log-level", log_level, "LEVEL", "error, warning, info or debug (warning)", log_level_names),
-        { .name = "log-format", .kind = KIND_CHOICE, .offset = offsetof(struct vm_config, log_json), .arg = "FORMAT",
-          .help = "text or json (text)", .choices = (const char *const[]){ "text", "json", NULL } },
+        CHOICE("log-format", log_json, "FORMAT", "text or json (text)", log_formats),
         GROUP("Other"),
         { .name = "config", .kind = KIND_CONFIG, .arg = "FILE.json",
           .help = "read options from an object with their names as keys" },

@@ -129,7 +129,8 @@ static void judge_speed(struct probe *p)
         if (p->guest_ns > 0 && p->guest_ns < ENTRY_NS + SLOWER_MAX * p->host_ns)
                 verdict(p, PROBE_USABLE, "a guest runs at the processor's speed", 0);
         else
-                verdict(p, PROBE_EMULATED, "this KVM interprets its guests: a kernel would not get through its boot", 0);
+                verdict(p, PROBE_EMULATED,
+                        "this KVM interprets its guests: a kernel would not get through its boot", 0);
 }
 
 void probe_run(struct probe *p)
@@ -140,7 +141,8 @@ void probe_run(struct probe *p)
         *p = (struct probe){ 0 };
         if (fd < 0) {
                 if (errno == EACCES || errno == EPERM)
-                        verdict(p, PROBE_DENIED, "no permission for /dev/kvm (join its group: usermod -aG kvm NAME)", 0);
+                        verdict(p, PROBE_DENIED,
+                                "no permission for /dev/kvm: join its group (usermod -aG kvm NAME)", 0);
                 else
                         verdict(p, PROBE_MISSING, "/dev/kvm", errno);
                 return;

@@ -1,0 +1,192 @@
+/* From words to a configuration, and its judge. */
+#include "tests/unit/run.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "vmm/base/io.h"
+#include "vmm/options.h"
+#include "vmm/status.h"
+
+#define WORDS_MAX 8
+
+struct row {
+        const char *words[WORDS_MAX];
+        int status;
+        const char *says;
+};
+
+static int read_words(struct options *o, const char *const *words, struct problem *p)
+{
+        char copies[WORDS_MAX][64], *argv[WORDS_MAX + 2] = { copies[0] };
+        int argc = 1;
+
+        *p = (struct problem){ 0 };
+        for (; argc <= WORDS_MAX && words[argc - 1]; argc++)
+                argv[argc] = strcpy(copies[argc - 1], words[argc - 1]);
+        argv[argc] = NULL;
+        return options_read(o, argc, argv, p);
+}
+
+START_TEST(test_what_is_wrong_is_said)
+{
+        static const struct row rows[] = {
+                { { "--kernl", "x" }, VMM_E_USAGE, "did you mean --kernel?" },
+                { { "--kernel" }, VMM_E_USAGE, "--kernel: FILE is missing" },
+                { { "--kernel=" }, VMM_E_USAGE, "--kernel: FILE is missing" },
+                { { "--cpus", "two" }, VMM_E_USAGE, "'two'" },
+                { { "--cpus", "4294967296" }, VMM_E_USAGE, "number" },
+                { { "--memory", "1.5G" }, VMM_E_USAGE, "size" },
+                { { "--grace", "10" }, VMM_E_USAGE, "unit" },
+                { { "--rng", "maybe" }, VMM_E_USAGE, "on or off" },
+                { { "--platform", "pc" }, VMM_E_USAGE, "choose" },
+                { { "--overcommit=on" }, VMM_E_USAGE, "takes no value" },
+                { { "kernel" }, VMM_E_USAGE, "unexpected 'kernel'" },
+                { { "-k" }, VMM_E_USAGE, "unexpected '-k'" },
+                { { "--" }, VMM_E_USAGE, "unexpected '--'" },
+                { { "--disk", "a,serial=" }, VMM_E_USAGE, "1 to 20" },
+                { { "--disk", "a,serial=123456789012345678901" }, VMM_E_USAGE, "1 to 20" },
+                { { "--disk", ",ro" }, VMM_E_USAGE, "FILE is missing" },
+                { { "--config", "/nonexistent" }, VMM_E_INPUT, "cannot read" },
+        };
+
+        for (unsigned i = 0; i < array_size(rows); i++) {
+                struct problem p;
+                struct options o;
+
+                ck_assert_int_eq(read_words(&o, rows[i].words, &p), -1);
+                ck_assert_msg(p.status == rows[i].status && strstr(p.text, rows[i].says), "%s: %s", rows[i].words[0],
+                              p.text);
+                options_fini(&o);
+        }
+}
+END_TEST
+
+START_TEST(test_what_is_right_is_taken)
+{
+        static const char *const words[] = { "--kernel=k", "--cpus", "4", "--memory=1G", "--disk=d,ro,serial=abc",
+                                             "--image", "i", "--overcommit" };
+        const char *list[WORDS_MAX + 1] = { NULL };
+        struct problem p;
+        struct options o;
+
+        memcpy(list, words, sizeof(words));
+        ck_assert_int_eq(read_words(&o, list, &p), 0);
+        ck_assert_uint_eq(o.config.cpus, 4);
+        ck_assert_uint_eq(o.config.memory_bytes, 1ull << 30);
+        ck_assert_uint_eq(o.config.nr_disks, 2);
+        /* The image is the first disk wherever it stands. */
+        ck_assert_str_eq(o.config.disks[0].path, "i");
+        ck_assert(o.config.disks[0].read_only && o.config.has_image && o.config.overcommit);
+        ck_assert_str_eq(o.config.disks[1].path, "d");
+        ck_assert_str_eq(o.config.disks[1].serial, "abc");
+        ck_assert(o.config.disks[1].read_only);
+        ck_assert_int_eq(config_check(&o.config, &p), 0);
+        options_fini(&o);
+}
+END_TEST
+
+START_TEST(test_disks_up_to_the_limit)
+{
+        char *argv[CONFIG_DISKS_MAX + 3];
+        struct problem p = { 0 };
+        struct options o;
+
+        for (unsigned i = 0; i < CONFIG_DISKS_MAX + 2; i++)
+                argv[i] = strdup("--disk=d");
+        argv[CONFIG_DISKS_MAX + 2] = NULL;
+        ck_assert_int_eq(options_read(&o, CONFIG_DISKS_MAX + 1, argv, &p), 0);
+        options_fini(&o);
+        ck_assert_int_eq(options_read(&o, CONFIG_DISKS_MAX + 2, argv, &p), -1);
+        ck_assert_ptr_nonnull(strstr(p.text, "more than 16 disks"));
+        options_fini(&o);
+        for (unsigned i = 0; i < CONFIG_DISKS_MAX + 2; i++)
+                free(argv[i]);
+}
+END_TEST
+
+static int read_file(struct options *o, const char *text, struct problem *p)
+{
+        char path[] = "/tmp/vmlet-test-XXXXXX";
+        const char *words[WORDS_MAX] = { "--config", path };
+        int fd = mkstemp(path), r;
+
+        ck_assert_int_ge(fd, 0);
+        ck_assert_int_eq(io_write_all(fd, text, strlen(text)), 0);
+        close(fd);
+        r = read_words(o, words, p);
+        unlink(path);
+        return r;
+}
+
+START_TEST(test_a_file_says_the_same)
+{
+        struct problem p;
+        struct options o;
+
+        ck_assert_int_eq(read_file(&o, "{\"kernel\": \"k\", \"cpus\": 3, \"overcommit\": true, \"disk\": [\"a\", \"b,ro\"]}",
+                                   &p), 0);
+        ck_assert_str_eq(o.config.kernel, "k");
+        ck_assert_uint_eq(o.config.cpus, 3);
+        ck_assert(o.config.overcommit);
+        ck_assert_uint_eq(o.config.nr_disks, 2);
+        options_fini(&o);
+}
+END_TEST
+
+START_TEST(test_a_file_that_is_wrong)
+{
+        static const struct {
+                const char *text, *says;
+        } rows[] = {
+                { "", "not JSON" },           { "[1]", "not a JSON object" },      { "{\"kernl\":\"x\"}", "did you mean" },
+                { "{\"cpus\":1.5}", "cpus" }, { "{\"cpus\":{}}", "cpus" },         { "{\"cpus\":[[1]]}", "cpus" },
+                { "{\"help\":true}", "no place" }, { "{\"cpus\":1,\"cpus\":2}", "not JSON" },
+                { "{\"config\":\"x\"}", "no place" },
+        };
+
+        for (unsigned i = 0; i < array_size(rows); i++) {
+                struct problem p;
+                struct options o;
+
+                ck_assert_int_eq(read_file(&o, rows[i].text, &p), -1);
+                ck_assert_msg(p.status == VMM_E_USAGE && strstr(p.text, rows[i].says), "%s: %s", rows[i].text, p.text);
+                options_fini(&o);
+        }
+}
+END_TEST
+
+START_TEST(test_limits_of_the_configuration)
+{
+        static const struct {
+                uint64_t memory;
+                unsigned cpus;
+                uint64_t cid;
+                bool ok;
+        } rows[] = {
+                { 32ull << 20, 1, 3, true },  { (32ull << 20) - 1, 1, 3, false }, { 30ull << 20, 1, 3, false },
+                { 1ull << 40, 255, 3, true }, { (1ull << 40) + (2 << 20), 1, 3, false }, { 33ull << 20, 1, 3, false },
+                { 64ull << 20, 0, 3, false }, { 64ull << 20, 256, 3, false },     { 64ull << 20, 1, 2, false },
+                { 64ull << 20, 1, UINT32_MAX, false }, { 64ull << 20, 1, UINT32_MAX - 1, true },
+        };
+
+        for (unsigned i = 0; i < array_size(rows); i++) {
+                struct vm_config c = {
+                        .kernel = "k", .cpus = rows[i].cpus, .memory_bytes = rows[i].memory, .guest_cid = rows[i].cid,
+                };
+                struct problem p = { 0 };
+
+                ck_assert_msg((config_check(&c, &p) == 0) == rows[i].ok, "row %u: %s", i, p.text);
+        }
+}
+END_TEST
+
+int main(void)
+{
+        const TTest *const tests[] = {
+                test_what_is_wrong_is_said, test_what_is_right_is_taken, test_disks_up_to_the_limit,
+                test_a_file_says_the_same,  test_a_file_that_is_wrong,   test_limits_of_the_configuration,
+        };
+
+        return run_tests("options", tests, array_size(tests));
+}

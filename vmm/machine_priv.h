@@ -1,0 +1,58 @@
+#pragma once
+/*
+ * A machine from inside: what machine.c (its life) and machine_make.c (its making) share.
+ */
+#include <stdatomic.h>
+
+#include "vmm/base/loop.h"
+#include "vmm/boot/initrd.h"
+#include "vmm/boot/kernel.h"
+#include "vmm/console.h"
+#include "vmm/control.h"
+#include "vmm/dev/i8042.h"
+#include "vmm/dev/power.h"
+#include "vmm/dev/serial.h"
+#include "vmm/devices.h"
+#include "vmm/kvm/kvm.h"
+#include "vmm/kvm/vcpu.h"
+#include "vmm/machine.h"
+
+struct machine {
+        const struct vm_config *config;
+        struct files *files;
+        struct timeline *timeline;
+
+        struct loop *loop;
+        struct gmem *mem;
+        struct kvm *kvm;
+        struct bus mmio, pio;
+        struct devices *devices;
+        struct control *control;
+        struct kernel kernel;
+        struct initrd initrd;
+
+        struct serial *serial;
+        struct serial_out serial_out;
+        struct kvm_irq serial_irq;
+        struct console *console;
+        struct i8042 i8042;
+        struct power power;
+
+        struct vcpu_env vcpu_env;
+        struct vcpu *vcpus[CONFIG_CPUS_MAX];
+
+        struct loop_timer boot_timer;
+        struct loop_post ready; /* from a vCPU: the agent is ready */
+        struct loop_post over;  /* from anywhere: the end is near */
+        _Atomic int end;        /* enum vmm_status, or NO_END; the first one stays */
+        char end_detail[160];   /* written by whoever set `end`, read after the vCPUs are joined */
+};
+
+/*
+ * machine_make() - everything but the callbacks, which machine_new() has set
+ * Return: 0, or -1 with *p filled; what was made is left for machine_free().
+ */
+int must_check machine_make(struct machine *m, struct problem *p);
+
+/* The guest is to end (console, control); any thread. */
+void machine_on_asked_end(void *ctx);
