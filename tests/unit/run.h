@@ -45,7 +45,13 @@ static inline void run_tear_down(void)
                       run_fds_before, run_count_fds());
 }
 
-static inline int run_tests(const char *name, const TTest *const *tests, size_t n)
+/* A test, and how often it runs: with _i from 0 to times - 1. */
+struct run_test {
+        const TTest *test;
+        int times;
+};
+
+static inline int run_loop_tests(const char *name, const struct run_test *tests, size_t n)
 {
         Suite *suite = suite_create(name);
         TCase *tc = tcase_create(name);
@@ -55,11 +61,23 @@ static inline int run_tests(const char *name, const TTest *const *tests, size_t 
         tcase_add_checked_fixture(tc, run_set_up, run_tear_down);
         tcase_set_timeout(tc, RUN_TIMEOUT_S);
         for (size_t i = 0; i < n; i++)
-                tcase_add_test(tc, tests[i]);
+                tcase_add_loop_test(tc, tests[i].test, 0, tests[i].times);
         suite_add_tcase(suite, tc);
         runner = srunner_create(suite);
         srunner_run_all(runner, CK_NORMAL);
         failed = srunner_ntests_failed(runner);
         srunner_free(runner);
         return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static inline int run_tests(const char *name, const TTest *const *tests, size_t n)
+{
+        struct run_test *once = calloc(n, sizeof(*once));
+        int r;
+
+        for (size_t i = 0; i < n; i++)
+                once[i] = (struct run_test){ .test = tests[i], .times = 1 };
+        r = run_loop_tests(name, once, n);
+        free(once);
+        return r;
 }

@@ -15,10 +15,18 @@
 /* Room for two full sets of I/O vectors and a sanitizer's red zones. Only touched pages cost memory. */
 #define STACK_BYTES (512u << 10)
 
+static _Thread_local const struct thread *self;
+
+bool thread_is_self(const struct thread *t)
+{
+        return self == t;
+}
+
 static void *enter(void *arg)
 {
         struct thread *t = arg;
 
+        self = t;
         (void)!pthread_setname_np(pthread_self(), t->name); /* only for people's eyes */
         t->run(t->arg);
         return NULL;

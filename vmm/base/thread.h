@@ -30,7 +30,4 @@ void thread_join(struct thread *thread);
 void thread_kick(struct thread *thread, int sig);
 
 /* Is the caller this thread? For ASSERTs. */
-static inline bool thread_is_self(const struct thread *thread)
-{
-        return thread->started && pthread_equal(pthread_self(), thread->id);
-}
+bool thread_is_self(const struct thread *thread);

@@ -111,6 +111,7 @@ START_TEST(test_thread)
         ck_assert(!thread_is_self(&t));
         thread_join(&t);
         ck_assert(blocks_all);
+        ck_assert(is_self);
         ck_assert_int_eq(pthread_sigmask(SIG_SETMASK, NULL, &mask), 0);
         ck_assert(!sigismember(&mask, SIGTERM)); /* ours is as it was */
         ck_assert_int_eq(thread_start(&t, "again", look_around, &t), 0);
