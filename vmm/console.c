@@ -83,8 +83,6 @@ static size_t take_escapes(struct console *c, uint8_t *bytes, size_t n)
                 }
                 if (c->escaped && b == 'x')
                         c->on_quit(c->ctx);
-                else if (c->escaped && b == 'b')
-                        serial_break(c->serial);
                 else if (c->escaped && b == 'a')
                         bytes[kept++] = ESCAPE_KEY;
                 else

@@ -2,7 +2,7 @@
 /*
  * The guest's console on a terminal or a pipe: standard input goes to the serial port. A terminal is
  * put into raw mode, and restored on every way out that a process can see. Ctrl-A x ends the VM,
- * Ctrl-A a is a Ctrl-A, Ctrl-A b a break. Loop thread.
+ * Ctrl-A a is a Ctrl-A. Loop thread.
  */
 #include "vmm/base/cleanup.h"
 #include "vmm/base/loop.h"

@@ -100,10 +100,10 @@ static int open_disk(struct files_disk *ret, const struct config_disk *d, struct
         return 0;
 }
 
-/* Ours lies beside the program in a build, and in ../libexec/vmlet once installed. */
+/* Ours lies in ../initramfs in a build, and in ../libexec/vmlet once installed. */
 static int open_own_initrd(struct problem *p)
 {
-        static const char *const places[] = { "initramfs/initramfs.cpio", "../libexec/vmlet/initramfs.cpio" };
+        static const char *const places[] = { "../initramfs/initramfs.cpio", "../libexec/vmlet/initramfs.cpio" };
         char path[4096];
         ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 64);
         char *slash;

@@ -52,7 +52,7 @@ class Vm:
 
     def command(self, *extra, kernel='vmlinux', image=True, vsock=True, serial=None, memory='128M', cpus=1):
         """The words of a vmm; an argument that is None leaves its option out."""
-        words = [self.build / 'vmm', '--serial', serial or self.console_path]
+        words = [self.build / 'bin/vmm', '--serial', serial or self.console_path]
         if kernel:
             words += ['--kernel', self.kernel / kernel if isinstance(kernel, str) else kernel]
         if image:
@@ -113,7 +113,7 @@ class Vm:
 
     def exec(self, argv, *options, stdin=None, timeout=PATIENCE):
         """Runs a command in the guest. Return: (status, stdout, stderr), the outputs as bytes."""
-        words = [self.build / 'vmlet', 'exec', *(['-i'] if stdin is not None else []), *options, self.vsock_path, '--', *argv]
+        words = [self.build / 'bin/vmlet', 'exec', *(['-i'] if stdin is not None else []), *options, self.vsock_path, '--', *argv]
         done = subprocess.run([str(w) for w in words], input=stdin, stdin=None if stdin is not None else subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout, check=False)
         return done.returncode, done.stdout, done.stderr

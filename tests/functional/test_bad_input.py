@@ -128,11 +128,11 @@ def test_no_kvm(vm, build):
     done = subprocess.run(['unshare', '-m', 'sh', '-c', f'mount --bind /dev/null /dev/kvm; {words}'],
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 4 and 'kvm' in done.stderr
-    probe = subprocess.run(['unshare', '-m', 'sh', '-c', f'mount -t tmpfs none /dev; {build}/vmm --probe'],
+    probe = subprocess.run(['unshare', '-m', 'sh', '-c', f'mount -t tmpfs none /dev; {build}/bin/vmm --probe'],
                            stdout=subprocess.PIPE, text=True, check=False)
     assert probe.returncode == 4 and 'missing' in probe.stdout
 
 
 def test_probe_says_usable(build):
-    done = subprocess.run([build / 'vmm', '--probe'], stdout=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run([build / 'bin/vmm', '--probe'], stdout=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 0 and done.stdout.startswith('kvm: usable')

@@ -25,7 +25,7 @@ static int count_and_stop(struct ev *ev, uint32_t events)
         return 0;
 }
 
-static int fail(struct ev *ev, uint32_t events)
+static int fail_once(struct ev *ev, uint32_t events)
 {
         (void)ev, (void)events;
         return -EIO;
@@ -48,7 +48,7 @@ END_TEST
 
 START_TEST(test_the_first_error_ends_the_loop)
 {
-        struct ev ev = { .call = fail, .fd = eventfd(1, 0) };
+        struct ev ev = { .call = fail_once, .fd = eventfd(1, 0) };
 
         ck_assert(!loop_new(&loop));
         ck_assert(!loop_add(loop, &ev, EPOLLIN));
