@@ -81,13 +81,11 @@ void vsock_mux_unbind(struct vsock_mux *mux, struct vsock_conn *c)
 
 struct vsock_conn *vsock_mux_find(struct vsock_mux *mux, uint32_t guest_port, uint32_t host_port)
 {
-        struct vsock_conn *c;
+        struct vsock_conn *c = LIST_FIRST(&mux->hash[hash(guest_port, host_port)]);
 
-        LIST_FOREACH(c, &mux->hash[hash(guest_port, host_port)], same_hash) {
-                if (c->guest_port == guest_port && c->host_port == host_port)
-                        return c;
-        }
-        return NULL;
+        while (c && (c->guest_port != guest_port || c->host_port != host_port))
+                c = LIST_NEXT(c, same_hash);
+        return c;
 }
 
 /* Ends: there are more ports than connections. */

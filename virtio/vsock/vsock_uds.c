@@ -80,32 +80,31 @@ static int lock_folder(const char *path)
         return fd;
 }
 
+static int cannot(const char *what, const char *path, int status, struct problem *problem)
+{
+        return problem_set(problem, status, "cannot %s the vsock socket '%s': %s", what, path,
+                           strerror(errno));
+}
+
 /* Return: 0 when @path may be bound. */
 static int make_room(const char *path, int status, struct problem *problem)
 {
         cleanup(fd_closep) int peer = -1;
         struct stat st;
 
-        if (lstat(path, &st) < 0) {
-                if (errno == ENOENT)
-                        return 0;
-                return problem_set(problem, status, "cannot use the vsock socket '%s': %s", path,
-                                   strerror(errno));
-        }
+        if (lstat(path, &st) < 0)
+                return errno == ENOENT ? 0 : cannot("use", path, status, problem);
         if (!S_ISSOCK(st.st_mode))
                 return problem_set(problem, status,
                                    "the vsock socket '%s' exists and is not a socket: name another", path);
         peer = connect_to(path);
         if (peer >= 0 || peer == -EAGAIN)
-                return problem_set(problem, status, "the vsock socket '%s' is in use by another process",
-                                   path);
+                return problem_set(problem, status,
+                                   "the vsock socket '%s' is in use by another process: name another", path);
+        errno = -peer;
         if (peer != -ECONNREFUSED)
-                return problem_set(problem, status, "cannot use the vsock socket '%s': %s", path,
-                                   strerror(-peer));
-        if (unlink(path) < 0)
-                return problem_set(problem, status, "cannot replace the dead vsock socket '%s': %s", path,
-                                   strerror(errno));
-        return 0;
+                return cannot("use", path, status, problem);
+        return unlink(path) < 0 ? cannot("replace", path, status, problem) : 0;
 }
 
 int vsock_uds_listen(const char *path, int status, struct problem *problem, struct vsock_uds *ret,
@@ -127,11 +126,9 @@ int vsock_uds_listen(const char *path, int status, struct problem *problem, stru
         a = address_of(path);
         /* The file that bind() makes has the socket's own mode, less the umask: 0600 from its first moment. */
         if (fd < 0 || fchmod(fd, 0600) < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
-                return problem_set(problem, status, "cannot make the vsock socket '%s': %s", path,
-                                   strerror(errno));
+                return cannot("make", path, status, problem);
         if (listen(fd, BACKLOG) < 0 || lstat(path, &st) < 0) {
-                (void)problem_set(problem, status, "cannot listen on the vsock socket '%s': %s", path,
-                                  strerror(errno));
+                (void)cannot("listen on", path, status, problem);
                 (void)unlink(path);
                 return -1;
         }
