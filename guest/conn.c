@@ -310,21 +310,19 @@ static bool take_input(struct conn *c)
 
         size_t used = parse(c, rx->bytes + rx->start, rx->end - rx->start);
 
-        rx->start += used;
-        if (rx->start == rx->end) {
-                held_free(rx);
-                return true;
-        }
-        if (!c->readable || used)
-                return true;
-        if (!held_reserve(rx, rx->start + wanted(rx)))
-                return false;
-        if (rx->size > rx->end) {
+        if (!used && c->readable) {
+                if (!held_reserve(rx, rx->start + wanted(rx)))
+                        return false;
                 n = receive(c, rx->bytes + rx->end, rx->size - rx->end);
-                if (n > 0)
-                        rx->end += (size_t)n;
+                if (n <= 0)
+                        return !n;
+                rx->end += (size_t)n;
+                used = parse(c, rx->bytes + rx->start, rx->end - rx->start);
         }
-        return n >= 0;
+        rx->start += used;
+        if (rx->start == rx->end)
+                held_free(rx);
+        return true;
 }
 
 /*

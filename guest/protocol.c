@@ -11,6 +11,7 @@
 #define HELLO_SIZE    16u
 #define WELCOME_FIXED 32u
 #define EXEC_FIXED    24u
+#define EXEC_MIN      (EXEC_FIXED + 3) /* three empty strings */
 #define EXIT_SIZE     40u
 #define ERROR_FIXED   8u
 #define SHUTDOWN_SIZE 8u
@@ -26,7 +27,7 @@ struct rule {
 /* Replies may grow at their end (max is larger than what is read now); requests may not. */
 static const struct rule rules[] = {
         { PROTOCOL_HELLO, 0, PROTOCOL_FROM_CLIENT, false, HELLO_SIZE, HELLO_SIZE },
-        { PROTOCOL_EXEC, 0, PROTOCOL_FROM_CLIENT, true, EXEC_FIXED + 4, PROTOCOL_EXEC_MAX },
+        { PROTOCOL_EXEC, 0, PROTOCOL_FROM_CLIENT, true, EXEC_MIN, PROTOCOL_EXEC_MAX },
         { PROTOCOL_STDIN, PROTOCOL_STDIN_END, PROTOCOL_FROM_CLIENT, true, 0, PROTOCOL_DATA_MAX },
         { PROTOCOL_SHUTDOWN, 0, PROTOCOL_FROM_CLIENT, true, SHUTDOWN_SIZE, SHUTDOWN_SIZE },
         { PROTOCOL_PING, 0, PROTOCOL_FROM_CLIENT, true, 0, 0 },
@@ -183,7 +184,7 @@ static bool is_variable(const char *s)
 /* u32 flags, container, number of arguments, of variables, length of options, reserved; options; strings. */
 int protocol_parse_exec(const uint8_t *p, size_t len, struct protocol_exec *ret)
 {
-        if (len < EXEC_FIXED + 4 || len > PROTOCOL_EXEC_MAX)
+        if (len < EXEC_MIN || len > PROTOCOL_EXEC_MAX)
                 return PROTOCOL_E_LENGTH;
 
         uint32_t flags = get32(p), nr_args = get32(p + 8), nr_env = get32(p + 12), options = get32(p + 16);

@@ -76,6 +76,16 @@ static bool lists(const struct field *members, const char *name)
         return false;
 }
 
+static void add_group(struct user *u, uint32_t gid)
+{
+        for (uint32_t i = 0; i < u->nr_groups; i++) {
+                if (u->groups[i] == gid)
+                        return;
+        }
+        if (u->nr_groups < USER_GROUPS_MAX)
+                u->groups[u->nr_groups++] = gid;
+}
+
 /* name:password:gid:member,member */
 void user_scan_group(const char *line, size_t len, struct user_query *q, struct user *u)
 {
@@ -88,8 +98,8 @@ void user_scan_group(const char *line, size_t len, struct user_query *q, struct 
                 u->gid = gid;
                 q->group_found = true;
         }
-        if (lists(&f[3], q->name) && u->nr_groups < USER_GROUPS_MAX)
-                u->groups[u->nr_groups++] = gid;
+        if (lists(&f[3], q->name))
+                add_group(u, gid);
 }
 
 typedef void scan_fn(const char *line, size_t len, struct user_query *q, struct user *u);
@@ -159,5 +169,6 @@ bool user_find(const char *spec, struct user *ret, struct text *ret_why)
                 text_set(ret_why, "no such group in the guest's /etc/group: ", q.group, NULL);
                 return false;
         }
+        add_group(ret, ret->gid);
         return true;
 }

@@ -44,8 +44,8 @@ START_TEST(test_headers)
                 { "type 0xffff", PROTOCOL_FROM_AGENT, 0, 0xffff, 1, 0, PROTOCOL_E_TYPE },
                 { "EXEC, longest", PROTOCOL_FROM_CLIENT, 262144, 0x02, 1, 0, PROTOCOL_OK },
                 { "EXEC, longer", PROTOCOL_FROM_CLIENT, 262145, 0x02, 1, 0, PROTOCOL_E_LENGTH },
-                { "EXEC, shortest", PROTOCOL_FROM_CLIENT, 28, 0x02, 1, 0, PROTOCOL_OK },
-                { "EXEC, shorter", PROTOCOL_FROM_CLIENT, 27, 0x02, 1, 0, PROTOCOL_E_LENGTH },
+                { "EXEC, shortest", PROTOCOL_FROM_CLIENT, 27, 0x02, 1, 0, PROTOCOL_OK },
+                { "EXEC, shorter", PROTOCOL_FROM_CLIENT, 26, 0x02, 1, 0, PROTOCOL_E_LENGTH },
                 { "EXEC without id", PROTOCOL_FROM_CLIENT, 28, 0x02, 0, 0, PROTOCOL_E_ID },
                 { "STDIN, longest", PROTOCOL_FROM_CLIENT, 65536, 0x03, 1, 0, PROTOCOL_OK },
                 { "STDIN, longer", PROTOCOL_FROM_CLIENT, 65537, 0x03, 1, 0, PROTOCOL_E_LENGTH },
@@ -179,7 +179,7 @@ START_TEST(test_exec_hostile)
                   8,
                   PROTOCOL_E_OPTION },
                 { "option to skip", { 0, 0, 1, 0, 5, 0 }, "\1\x80\1\0x\0\0t\0", 9, PROTOCOL_OK },
-                { "nothing but zeroes", { 0, 0, 1, 0, 0, 0 }, "\0\0\0", 3, PROTOCOL_E_LENGTH },
+                { "an empty name", { 0, 0, 1, 0, 0, 0 }, "\0\0\0", 3, PROTOCOL_OK },
         };
 
         for (size_t i = 0; i < array_size(rows); i++) {
