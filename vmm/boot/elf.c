@@ -211,8 +211,10 @@ void elf_parse_notes(const uint8_t *notes, size_t len, struct elf_notes *ret)
 }
 
 /*
- * Whole pages are mapped. What shares its first or last page with something else is copied, so that
- * memory beyond filesz stays the zero it was.
+ * Whole pages of a read-only segment are mapped: the page cache's copy serves all VMs. A writable one is
+ * copied: the kernel writes to nearly every page of it at once, which would cost two faults and a copy
+ * each where a copy into a huge page costs none. What shares its first or last page with something else
+ * is copied too, so that memory beyond filesz stays the zero it was.
  */
 static int load_segment(struct gmem *mem, int fd, const struct elf_segment *s)
 {
@@ -221,7 +223,7 @@ static int load_segment(struct gmem *mem, int fd, const struct elf_segment *s)
         uint64_t last = num_max(num_align_down(end, GMEM_PAGE_BYTES), first);
         int r;
 
-        if ((s->at ^ s->offset) % GMEM_PAGE_BYTES)
+        if (s->writable || (s->at ^ s->offset) % GMEM_PAGE_BYTES)
                 first = last = end;
         r = file_read_guest(fd, mem, GPA(s->at), first - s->at, s->offset);
         if (r)
