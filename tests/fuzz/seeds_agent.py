@@ -1,0 +1,133 @@
+#!/usr/bin/python3
+"""Writes the corpora of the agent's frames: for each limit one seed that is right and one that is one too many."""
+import pathlib
+import struct
+
+CORPUS = pathlib.Path(__file__).parent / 'corpus'
+HELLO, EXEC, STDIN, SHUTDOWN, PING = range(1, 6)
+WELCOME, STDOUT, STDERR, EXIT, ERROR, DONE, WINDOW = range(0x81, 0x88)
+
+
+def frame(kind, payload=b'', request=1, flags=0, length=None, reserved=0):
+    return struct.pack('<IHHII', len(payload) if length is None else length, kind, flags, request, reserved) + payload
+
+
+def hello(low=1, high=1, reserved=0):
+    return frame(HELLO, struct.pack('<HHIQ', low, high, reserved, 0), 0)
+
+
+def execute(args=(b'true',), env=(), cwd=b'', user=b'', options=b'', flags=0):
+    strings = b''.join(s + b'\0' for s in (cwd, user, *args, *env))
+    return frame(EXEC, struct.pack('<6I', flags, 0, len(args), len(env), len(options), 0) + options + strings)
+
+
+def exits(kind=0, value=0, more=b''):
+    return frame(EXIT, struct.pack('<IIIIQQQ', kind, value, 0, 0, 1, 2, 3) + more)
+
+
+def error(code=7, text=b'no', request=1):
+    return frame(ERROR, struct.pack('<II', code, 2) + text, request)
+
+
+def welcome(version=1, state=0, window=65536, release=b'0.1.0', message=b'', more=b''):
+    fixed = struct.pack('<HHIQ', version, state, window, 3) + bytes(range(16))
+    return frame(WELCOME, fixed + release + b'\0' + message + b'\0' + more, 0)
+
+
+LONGEST = 262144 - 24 - 3
+REQUESTS = {
+    'hello': hello(),
+    'hello-version-0': hello(0, 1),
+    'hello-versions-crossed': hello(2, 1),
+    'hello-reserved': hello(reserved=1),
+    'exec': hello() + execute((b'sh', b'-c', b'echo hi'), (b'A=1', b'B='), b'/tmp', b'bob:wheel', flags=1),
+    'exec-args-4096': execute((b'x',) * 4096),
+    'exec-args-4097': execute((b'x',) * 4097),
+    'exec-args-0': execute(()),
+    'exec-env-4096': execute(env=(b'A=1',) * 4096),
+    'exec-env-4097': execute(env=(b'A=1',) * 4097),
+    'exec-env-no-equals': execute(env=(b'A',)),
+    'exec-env-no-name': execute(env=(b'=',)),
+    'exec-cwd-4095': execute(cwd=b'/' * 4095),
+    'exec-cwd-4096': execute(cwd=b'/' * 4096),
+    'exec-user-255': execute(user=b'u' * 255),
+    'exec-user-256': execute(user=b'u' * 256),
+    'exec-longest': execute((b'x' * LONGEST,)),
+    'exec-longer': execute((b'x' * (LONGEST + 1),)),
+    'exec-shortest': execute((b'',)),
+    'exec-option-skipped': execute(options=b'\1\x80\1\0x'),
+    'exec-option-unknown': execute(options=b'\1\0\0\0'),
+    'exec-option-cut': execute(options=b'\1\x80\2\0x'),
+    'exec-options-beyond': frame(EXEC, struct.pack('<6I', 0, 0, 1, 0, 0xffffffff, 0) + b'\0\0true\0'),
+    'exec-too-many-strings': frame(EXEC, struct.pack('<6I', 0, 0, 1, 0, 0, 0) + b'\0\0a\0b\0'),
+    'exec-count-lies': frame(EXEC, struct.pack('<6I', 0, 0, 4096, 4096, 0, 0) + b'\0\0true\0'),
+    'exec-flag-unknown': frame(EXEC, struct.pack('<6I', 2, 0, 1, 0, 0, 0) + b'\0\0true\0'),
+    'exec-not-ended': frame(EXEC, struct.pack('<6I', 0, 0, 1, 0, 0, 0) + b'\0\0true'),
+    'stdin-65536': frame(STDIN, b'x' * 65536, flags=1),
+    'stdin-65537': frame(STDIN, b'x' * 65537),
+    'stdin-flag-unknown': frame(STDIN, flags=2),
+    'shutdown': frame(SHUTDOWN, struct.pack('<II', 1, 3600000)),
+    'shutdown-grace-over': frame(SHUTDOWN, struct.pack('<II', 0, 3600001)),
+    'shutdown-how-unknown': frame(SHUTDOWN, struct.pack('<II', 2, 0)),
+    'ping': frame(PING),
+    'ping-payload': frame(PING, b'x'),
+    'ping-id-0': frame(PING, request=0),
+    'ping-reserved': frame(PING, reserved=1),
+    'type-unknown': frame(0x7f),
+    'length-endless': frame(EXEC, length=0xffffffff),
+    'cut-header': frame(PING)[:15],
+    'cut-payload': execute()[:-1],
+}
+
+OK = b'OK 1073741824\n'
+REPLIES = {
+    'exec': OK + welcome() + frame(STDOUT, b'hi\n') + frame(STDERR, b'oh\n') + exits(),
+    'byte-by-byte': b'\1' + OK + welcome() + frame(STDOUT, b'hi\n') + exits(),
+    'line-not-ok': b'NO\n',
+    'line-32': b'OK ' + b'1' * 28 + b'\n',
+    'line-33': b'OK ' + b'1' * 29 + b'\n',
+    'welcome-no-root': OK + welcome(state=1, message=b'no disk') + error(6),
+    'welcome-state-unknown': OK + welcome(state=2),
+    'welcome-version-2': OK + welcome(version=2),
+    'welcome-release-63': OK + welcome(release=b'r' * 63, message=b'm' * 1024, more=b'later'),
+    'welcome-release-64': OK + welcome(release=b'r' * 64),
+    'welcome-message-1025': OK + welcome(message=b'm' * 1025),
+    'welcome-window-over': OK + welcome(window=0xffffffff),
+    'welcome-twice': OK + welcome() + welcome(),
+    'welcome-not-ended': OK + frame(WELCOME, b'\1' + b'\0' * 31 + b'xx', 0),
+    'output-before-welcome': OK + frame(STDOUT, b'x'),
+    'output-65536': OK + welcome() + frame(STDOUT, b'x' * 65536) + frame(STDERR, b'y' * 65536),
+    'output-65537': OK + welcome() + frame(STDOUT, b'x' * 65537),
+    'output-empty': OK + welcome() + frame(STDOUT),
+    'output-of-another': OK + welcome() + frame(STDOUT, b'x', 2),
+    'output-after-exit': OK + welcome() + exits() + frame(STDOUT, b'x'),
+    'exit-signal-64': OK + welcome() + exits(1, 64),
+    'exit-signal-65': OK + welcome() + exits(1, 65),
+    'exit-256': OK + welcome() + exits(0, 256),
+    'exit-grown': OK + welcome() + exits(more=b'x' * 472),
+    'exit-too-grown': OK + welcome() + exits(more=b'x' * 473),
+    'error-text-1024': OK + error(7, b't' * 1024),
+    'error-text-1025': OK + error(7, b't' * 1025),
+    'error-code-0': OK + error(0),
+    'error-of-connection': OK + error(3, b'crowded', 0),
+    'window-65536': OK + welcome() + frame(WINDOW, struct.pack('<I', 65536)),
+    'window-beyond': OK + welcome() + frame(WINDOW, struct.pack('<I', 65536)) * 2,
+    'window-65537': OK + welcome() + frame(WINDOW, struct.pack('<I', 65537)),
+    'window-0': OK + welcome() + frame(WINDOW, struct.pack('<I', 0)),
+    'done': OK + welcome() + frame(DONE) + frame(DONE, b'x' * 512),
+    'length-endless': OK + frame(STDOUT, length=0xffffffff),
+    'request-from-agent': OK + frame(PING),
+}
+
+
+def write(name, seeds):
+    folder = CORPUS / name
+    folder.mkdir(parents=True, exist_ok=True)
+    for seed, data in seeds.items():
+        (folder / seed).write_bytes(data)
+
+
+if __name__ == '__main__':
+    write('agent_request', REQUESTS)
+    # The first byte of a reply's seed is the length of the pieces it is fed in, 0 = all at once.
+    write('agent_reply', {k: v if k == 'byte-by-byte' else b'\0' + v for k, v in REPLIES.items()})
