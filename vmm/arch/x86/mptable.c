@@ -23,7 +23,7 @@
 enum { ENTRY_CPU, ENTRY_BUS, ENTRY_IOAPIC, ENTRY_INTERRUPT, ENTRY_LOCAL_INTERRUPT };
 enum { CPU_ENABLED = 1, CPU_BOOT = 2, CPU_HAS_FPU = 0x1, CPU_HAS_APIC = 0x200 };
 enum { INT_VECTORED = 0, INT_NMI = 1, INT_EXTINT = 3 };
-enum { LINE_BY_BUS = 0, LINE_EDGE_HIGH = 5 };
+enum { LINE_EDGE_HIGH = 5 }; /* 0: as is usual for the source */
 enum { AT_LENGTH = 4, AT_CHECKSUM = 7, AT_ENTRY_COUNT = 34, ENTRIES_START = 44 };
 
 static void put_cpu(struct buf *b, unsigned id) /* 4.3.1 */
@@ -37,16 +37,24 @@ static void put_cpu(struct buf *b, unsigned id) /* 4.3.1 */
         buf_put_u64(b, 0);
 }
 
-static void put_line(struct buf *b, uint8_t entry, uint8_t type, uint16_t flags, uint8_t source, uint8_t apic,
-                     uint8_t pin) /* 4.3.4, 4.3.5 */
+struct line { /* 4.3.4, 4.3.5 */
+        uint8_t entry;
+        uint8_t type;
+        uint16_t flags;
+        uint8_t source; /* on the ISA bus */
+        uint8_t apic;
+        uint8_t pin;
+};
+
+static void put_line(struct buf *b, struct line line)
 {
-        buf_put_u8(b, entry);
-        buf_put_u8(b, type);
-        buf_put_u16(b, flags);
+        buf_put_u8(b, line.entry);
+        buf_put_u8(b, line.type);
+        buf_put_u16(b, line.flags);
         buf_put_u8(b, ISA_BUS);
-        buf_put_u8(b, source);
-        buf_put_u8(b, apic);
-        buf_put_u8(b, pin);
+        buf_put_u8(b, line.source);
+        buf_put_u8(b, line.apic);
+        buf_put_u8(b, line.pin);
 }
 
 static void put_header(struct buf *b, unsigned nr_entries) /* 4.2 */
@@ -79,10 +87,11 @@ void mptable_build(unsigned nr_vcpus, struct buf *b)
         buf_put_u8(b, IOAPIC_VERSION);
         buf_put_u8(b, 1);
         buf_put_u32(b, (uint32_t)LAYOUT_IOAPIC);
-        for (unsigned pin = 0; pin < nr_pins; pin++)
-                put_line(b, ENTRY_INTERRUPT, INT_VECTORED, LINE_EDGE_HIGH, (uint8_t)pin, IOAPIC_ID, (uint8_t)pin);
-        put_line(b, ENTRY_LOCAL_INTERRUPT, INT_EXTINT, LINE_BY_BUS, 0, 0, 0);
-        put_line(b, ENTRY_LOCAL_INTERRUPT, INT_NMI, LINE_BY_BUS, 0, EVERY_APIC, 1);
+        for (uint8_t pin = 0; pin < nr_pins; pin++)
+                put_line(b, (struct line){ .entry = ENTRY_INTERRUPT, .type = INT_VECTORED, .flags = LINE_EDGE_HIGH,
+                                           .source = pin, .apic = IOAPIC_ID, .pin = pin });
+        put_line(b, (struct line){ .entry = ENTRY_LOCAL_INTERRUPT, .type = INT_EXTINT, .apic = 0, .pin = 0 });
+        put_line(b, (struct line){ .entry = ENTRY_LOCAL_INTERRUPT, .type = INT_NMI, .apic = EVERY_APIC, .pin = 1 });
         if (b->bad)
                 return;
         tables_set_u16(b->data + start + AT_LENGTH, (uint16_t)(b->at - start));
