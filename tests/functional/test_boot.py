@@ -6,9 +6,9 @@ import stat
 import pytest
 
 
-@pytest.mark.parametrize('kernel', ['vmlinux', 'bzImage'])
-def test_a_command_runs_and_its_status_comes_back(vm, kernel):
-    vm.boot(kernel=kernel)
+@pytest.mark.parametrize('name', ['vmlinux', 'bzImage'])
+def test_a_command_runs_and_its_status_comes_back(vm, name):
+    vm.boot(kernel=name)
     assert vm.exec(['/bin/sh', '-c', 'echo out; echo err >&2; exit 42']) == (42, b'out\n', b'err\n')
 
 

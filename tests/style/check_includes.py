@@ -32,7 +32,7 @@ LIBRARIES = {
     'libelf.h': {'vmm/boot/elf.c'},
     'gelf.h': {'vmm/boot/elf.c'},
     'jansson.h': {'vmm/base/json.c'},
-    'linux/kvm.h': {'vmm/kvm', 'vmm/arch', 'vmm/machine.c'},
+    'linux/kvm.h': {'vmm/kvm', 'vmm/arch', 'vmm/machine_make.c'},
 }
 
 

@@ -6,7 +6,7 @@ import sys
 
 # A file whose functions go by the name of what they are about.
 PREFIXES = {
-    'queue.h': ('vq_', 'chain_done'), 'device.h': ('virtio_',), 'x86.h': ('x86_',), 'endian.h': ('le16', 'le32', 'le64'),
+    'err.h': ('err_', 'problem_'), 'queue.h': ('vq_', 'chain_done'), 'device.h': ('virtio_',), 'x86.h': ('x86_',), 'endian.h': ('le16', 'le32', 'le64'),
     'cleanup.h': ('fd_close', 'free', 'steal_'), 'irq.h': ('irq_',), 'serial.h': ('serial_',), 'files.h': ('files_',),
 }
 FOLDERS = ('vmm', 'virtio', 'guest', 'sandbox', 'cli')

@@ -254,7 +254,6 @@ static void enqueue(struct loop *loop, struct loop_post *post)
         for (at = &loop->posts; *at;)
                 at = &(*at)->next;
         *at = post;
-        (void)!eventfd_write(loop->posted.fd, 1);
 }
 
 void loop_post(struct loop *loop, struct loop_post *post)
@@ -263,6 +262,7 @@ void loop_post(struct loop *loop, struct loop_post *post)
         if (!loop->closed)
                 enqueue(loop, post);
         (void)pthread_mutex_unlock(&loop->lock);
+        (void)!eventfd_write(loop->posted.fd, 1);
 }
 
 int loop_call(struct loop *loop, struct loop_post *post)
@@ -273,6 +273,7 @@ int loop_call(struct loop *loop, struct loop_post *post)
         post->done = false;
         if (!loop->closed)
                 enqueue(loop, post);
+        (void)!eventfd_write(loop->posted.fd, 1);
         while (!loop->closed && !post->done)
                 (void)pthread_cond_wait(&loop->done, &loop->lock);
         done = post->done;
