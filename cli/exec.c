@@ -5,6 +5,7 @@
  * Limits: those of the protocol: 256 KiB of arguments and environment.
  */
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,7 @@ struct exec_options {
         const char *workdir, *user;
         bool interactive;
         uint64_t timeout_ns;
+        char *inherited; /* variables that were given by name only */
 };
 
 static const struct cli_option options[] = {
@@ -33,35 +35,50 @@ static const struct cli_option options[] = {
         { 0 },
 };
 
-/* NAME alone means the value of our own environment, and nothing if it has none. */
-static int complete_env(struct cli_list *env, struct problem *problem)
+static void exec_options_fini(struct exec_options *o)
 {
-        size_t n = 0;
+        free(o->env.items);
+        free(o->inherited);
+}
 
-        for (size_t i = 0; i < env->n; i++) {
-                const char *item = env->items[i], *value = NULL;
+/* Adds "NAME=value" to o->inherited. Return: where, or NULL if our environment has no such variable. */
+static const char *inherit(struct exec_options *o, const char *name, size_t *at)
+{
+        const char *value = getenv(name);
+        char *both = o->inherited + *at;
+
+        if (!value)
+                return NULL;
+        *at += (size_t)sprintf(both, "%s=%s", name, value) + 1;
+        return both;
+}
+
+/* NAME alone means the value of our own environment, and nothing if it has none. */
+static int complete_env(struct exec_options *o, struct problem *problem)
+{
+        size_t n = 0, size = 1, at = 0;
+
+        for (size_t i = 0; i < o->env.n; i++) {
+                const char *item = o->env.items[i], *value = getenv(item);
 
                 if (!*item || *item == '=')
                         return problem_set(problem, CLI_FAILED, "--env %s: write NAME=VALUE or NAME", item);
-                if (!strchr(item, '=')) {
-                        if (!(value = getenv(item)))
-                                continue;
-
-                        size_t name_len = strlen(item), size = name_len + strlen(value) + 2;
-                        char *both = malloc(size); /* lives as long as the program */
-
-                        if (!both)
-                                return problem_set(problem, CLI_FAILED, "out of memory");
-                        memcpy(both, item, name_len);
-                        both[name_len] = '=';
-                        memcpy(both + name_len + 1, value, size - name_len - 1);
-                        item = both;
-                }
-                env->items[n++] = item;
+                size += value ? strlen(item) + strlen(value) + 2 : 0;
         }
-        if (env->items)
-                env->items[n] = NULL;
-        env->n = n;
+        o->inherited = malloc(size);
+        if (!o->inherited)
+                return problem_set(problem, CLI_FAILED, "out of memory");
+        for (size_t i = 0; i < o->env.n; i++) {
+                const char *item = o->env.items[i];
+
+                if (!strchr(item, '='))
+                        item = inherit(o, item, &at);
+                if (item)
+                        o->env.items[n++] = item;
+        }
+        if (o->env.items)
+                o->env.items[n] = NULL;
+        o->env.n = n;
         return 0;
 }
 
@@ -88,7 +105,7 @@ static int read_words(int argc, char **argv, int at, const char **ret_socket, in
 
 static int run(const struct cli_command *command, int argc, char **argv)
 {
-        struct exec_options o = { 0 };
+        cleanup(exec_options_fini) struct exec_options o = { 0 };
         struct problem problem = { 0 };
         struct agent_job job = { .in = -1, .out = 1, .err = 2, .answer_ms = AGENT_RUN_ANSWER_MS };
         int rest, first, status;
@@ -96,8 +113,7 @@ static int run(const struct cli_command *command, int argc, char **argv)
 
         if (r > 0)
                 return 0;
-        if (r || read_words(argc, argv, rest, &job.socket, &first, &problem) ||
-            complete_env(&o.env, &problem))
+        if (r || read_words(argc, argv, rest, &job.socket, &first, &problem) || complete_env(&o, &problem))
                 return cli_complain(command, &problem);
         job.request = (struct protocol_exec_request){
                 .flags = o.interactive ? PROTOCOL_EXEC_STDIN : 0,
@@ -110,7 +126,6 @@ static int run(const struct cli_command *command, int argc, char **argv)
         job.timeout_ms = (o.timeout_ns + 999999) / 1000000;
         if (agent_run(&job, &status, &problem))
                 return cli_complain(command, &problem);
-        free(o.env.items);
         return status;
 }
 
