@@ -1,0 +1,86 @@
+# shellcheck shell=bash
+# What quickstart and check share: packages, builds, and where guests can run. Sourced from the top folder.
+# Progress goes to stderr, each line with the seconds since the start.
+
+say() { printf '[%4d s] %s\n' "$SECONDS" "$*" >&2; }
+give_up() { echo "${0##*/}: $*" >&2; exit 1; }
+
+# shellcheck disable=SC2034
+packages="meson ninja-build pkg-config gcc libc6-dev make patch perl binutils check libelf-dev libaio-dev libjansson-dev
+    zlib1g-dev musl-tools qemu-system-x86 qemu-system-common busybox-static initramfs-tools-core cpio gzip flex bison bc
+    libssl-dev xz-utils lz4 mmdebstrap uidmap e2fsprogs util-linux linux-source-6.12 python3 python3-pytest"
+# shellcheck disable=SC2034
+packages_full="clang libclang-rt-14-dev clang-tidy clang-format cppcheck shellcheck"
+
+# install_packages NAME...: those that are not there yet, as root or by sudo.
+install_packages() {
+    local missing sudo=()
+    command -v dpkg-query >/dev/null || give_up "this is not Debian: install what lab/prepare.sh lists by hand"
+    missing=$(comm -23 <(printf '%s\n' "$@" | sort) \
+        <(dpkg-query -W -f='${db:Status-Status} ${Package}\n' "$@" 2>/dev/null | sed -n 's/^installed //p' | sort))
+    [ -n "$missing" ] || return 0
+    missing=$(tr '\n' ' ' <<<"$missing")
+    if [ "$(id -u)" != 0 ]; then
+        if ! command -v sudo >/dev/null || { [ ! -t 0 ] && ! sudo -n true 2>/dev/null; }; then
+            give_up "packages are missing, and this user is neither root nor may use sudo. As root: apt-get install $missing"
+        fi
+        sudo=(sudo)
+    fi
+    say "installing: $missing"
+    "${sudo[@]}" apt-get -q update >&2 || give_up "apt-get update failed"
+    # shellcheck disable=SC2086
+    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install $missing >&2 ||
+        give_up "apt-get install failed"
+}
+
+# build_programs FOLDER [OPTION...]: with meson's options for a new folder.
+build_programs() {
+    local folder=$1 log=$1/build.log
+    shift
+    say "building the programs in $folder"
+    mkdir -p "$folder"
+    if [ ! -f "$folder/build.ninja" ]; then
+        meson setup "$folder" "$@" >"$log" 2>&1 || { tail -n 30 "$log" >&2; return 1; }
+    fi
+    ninja -C "$folder" >"$log" 2>&1 || { grep -vE '^\[[0-9]+/[0-9]+\]' "$log" | tail -n 60 >&2; return 1; }
+}
+
+# Sets kernel and image: what guests are made of, built or from the user's cache.
+# shellcheck disable=SC2034
+build_guest() {
+    say "the guest's kernel"
+    kernel=$(kernel-config/build) || return
+    say "the guest's root file system"
+    image=$(image/build-root) || return
+}
+
+# Sets where: host or lab, and says why in one line.
+find_kvm() {
+    local found
+    if found=$("$1/bin/vmm" --probe); then
+        where=host
+        say "guests run on this machine: ${found%%$'\n'*}"
+    else
+        where=lab
+        say "guests run in the lab: ${found%%$'\n'*}"
+    fi
+}
+
+# on_kvm [OPTION OF lab/run...] -- COMMAND...: where a guest can run. On the host -t SECONDS and -o are honoured.
+on_kvm() {
+    local limit=600 out=
+    if [ "$where" = lab ]; then
+        lab/run "$@"
+        return
+    fi
+    while [ "$1" != -- ]; do
+        case $1 in
+            -t) limit=$2; shift 2 ;;
+            -o) out=$(realpath "$2"); shift 2 ;;
+            -e | -c | -m | -u) shift 2 ;;
+            *) shift ;;
+        esac
+    done
+    shift
+    LAB_OUT=$out timeout --foreground "$limit" "$@"
+}
