@@ -1,6 +1,6 @@
 /*
  * busy: runs a command several times and tells what each run cost.
- * Input:  the command line; /proc/schedstat; a line on the command's pipe.
+ * Input:  the command line; /proc/schedstat; what comes by the command's pipe.
  * Runs:   one thread, in a lab that counts instructions (lab/run -i): a nanosecond is an instruction there.
  * Limits: none.
  */
@@ -19,9 +19,10 @@
 #include <unistd.h>
 
 #define RUNS_MAX 1000000
+#define READY_FD 9 /* the command's number for the pipe; QEMU takes a pipe by name, /dev/fd/9 */
 
 static const char usage[] =
-        "busy [-n RUNS] [-j] [-r] COMMAND [ARG...]\n"
+        "busy [-n RUNS] [-j] [-r|-b BYTE] COMMAND [ARG...]\n"
         "\n"
         "Prints for each run its elapsed time (with idle waits) and its busy time (what the\n"
         "processors executed meanwhile: the command, the kernel, nested guests), in millions of\n"
@@ -30,13 +31,16 @@ static const char usage[] =
         "\n"
         "  -n RUNS  how often (8)\n"
         "  -j       a line of JSON for each run on stdout; the command's own stdout goes to stderr\n"
-        "  -r       the command is ready when it writes a line to a pipe, whose descriptor takes the\n"
-        "           place of the argument {}: measured up to there, and the command is killed\n"
+        "  -r       the command is ready when it writes a line to a pipe, its descriptor 9, whose\n"
+        "           number takes the place of the argument {}: measured up to there, and the command\n"
+        "           is killed\n"
+        "  -b BYTE  as -r, but ready with this byte (such as 0x20) instead of a line's end\n"
         "Exit status: 0 every run succeeded or got ready, 1 one did not, 2 a mistake in the call.\n";
 
 struct options {
         unsigned long runs;
         bool json, ready;
+        unsigned char ready_byte;
         char **command;
 };
 
@@ -101,8 +105,8 @@ static pid_t spawn(const struct options *o, int ready_fd)
 
         if (!r && o->json)
                 r = posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
-        if (!r && ready_fd >= 0) /* onto itself: takes close-on-exec away */
-                r = posix_spawn_file_actions_adddup2(&actions, ready_fd, ready_fd);
+        if (!r && ready_fd >= 0)
+                r = posix_spawn_file_actions_adddup2(&actions, ready_fd, READY_FD);
         if (!r)
                 r = posix_spawnp(&pid, o->command[0], &actions, NULL, o->command, environ);
         if (r)
@@ -111,8 +115,8 @@ static pid_t spawn(const struct options *o, int ready_fd)
         return pid;
 }
 
-/* Return: whether a line came before the end. */
-static bool wait_for_line(int fd)
+/* Return: whether the byte came before the end. */
+static bool wait_for_byte(int fd, unsigned char byte)
 {
         char buf[256];
 
@@ -123,19 +127,9 @@ static bool wait_for_line(int fd)
                         continue;
                 if (n <= 0)
                         return false;
-                if (memchr(buf, '\n', (size_t)n))
+                if (memchr(buf, byte, (size_t)n))
                         return true;
         }
-}
-
-static void put_descriptor(char **command, int fd)
-{
-        static char number[16];
-
-        (void)snprintf(number, sizeof(number), "%d", fd);
-        for (; *command; command++)
-                if (!strcmp(*command, "{}") || *command == number)
-                        *command = number;
 }
 
 static struct run run_once(const struct options *o)
@@ -143,18 +137,15 @@ static struct run run_once(const struct options *o)
         struct run run = { 0 };
         int fds[2] = { -1, -1 };
 
-        if (o->ready) {
-                if (pipe2(fds, O_CLOEXEC))
-                        (void)die("pipe", errno);
-                put_descriptor(o->command, fds[1]);
-        }
+        if (o->ready && pipe2(fds, O_CLOEXEC))
+                (void)die("pipe", errno);
 
         struct sample before = take_sample();
         pid_t pid = spawn(o, fds[1]);
 
         if (o->ready) {
                 (void)close(fds[1]);
-                run.ready = wait_for_line(fds[0]);
+                run.ready = wait_for_byte(fds[0], o->ready_byte);
         } else if (wait4(pid, &run.status, 0, &run.usage) < 0) {
                 (void)die("wait", errno);
         }
@@ -200,12 +191,31 @@ static void print_text(unsigned long i, const struct options *o, const struct ru
                 (void)fprintf(stderr, "status %d\n", exit_status(run));
 }
 
+static bool parse_byte(const char *text, unsigned char *ret)
+{
+        char *end;
+        unsigned long value = strtoul(text, &end, 0);
+
+        *ret = (unsigned char)value;
+        return *text && !*end && value <= UINT8_MAX;
+}
+
+static void put_descriptor(char **command)
+{
+        static char number[16];
+
+        (void)snprintf(number, sizeof(number), "%d", READY_FD);
+        for (; *command; command++)
+                if (!strcmp(*command, "{}"))
+                        *command = number;
+}
+
 static bool parse(struct options *o, int argc, char **argv)
 {
         int option;
 
         /* "+": what follows the command's name is its own */
-        while ((option = getopt(argc, argv, "+n:jr")) != -1) {
+        while ((option = getopt(argc, argv, "+n:jrb:")) != -1) {
                 char *end;
 
                 switch (option) {
@@ -220,17 +230,24 @@ static bool parse(struct options *o, int argc, char **argv)
                 case 'r':
                         o->ready = true;
                         break;
+                case 'b':
+                        o->ready = true;
+                        if (!parse_byte(optarg, &o->ready_byte))
+                                return false;
+                        break;
                 default:
                         return false;
                 }
         }
         o->command = argv + optind;
+        if (o->ready)
+                put_descriptor(o->command);
         return optind < argc;
 }
 
 int main(int argc, char **argv)
 {
-        struct options o = { .runs = 8 };
+        struct options o = { .runs = 8, .ready_byte = '\n' };
         bool failed = false;
 
         if (!parse(&o, argc, argv)) {
