@@ -67,7 +67,7 @@ static const struct option table[] = {
         GROUP("Devices"),
         { .name = "image", .kind = KIND_DISK, .arg = "FILE[,rw]",
           .help = "the root disk, /dev/vda; unless rw, changes stay in the guest's memory" },
-        { .name = "disk", .kind = KIND_DISK, .arg = "FILE[,…]",
+        { .name = "disk", .kind = KIND_DISK, .arg = "FILE[,WORDS]",
           .help = "another disk, writable unless ro; also: direct, serial=ID" },
         FIELD("vsock", KIND_TEXT, vsock_path, "SOCKET", "Unix socket that leads into the guest"),
         FIELD("guest-cid", KIND_U64, guest_cid, "N", "vsock address of the guest (3)"),
@@ -368,7 +368,7 @@ void options_fini(struct options *o)
 void options_help(void)
 {
         (void)puts("vmm: runs one virtual machine on KVM\n\n"
-                   "  vmm --kernel FILE --image FILE [OPTION…]");
+                   "  vmm --kernel FILE --image FILE [OPTION]...");
         for (unsigned i = 0; i < array_size(table); i++) {
                 const struct option *opt = &table[i];
                 char left[64];
