@@ -1,6 +1,6 @@
 /*
  * The MP table.
- * Input:  a number of vCPUs, checked.
+ * Input:  the checked configuration.
  * Runs:   main thread, before any vCPU.
  * Limits: X86_VCPUS_MAX vCPUs.
  *
@@ -71,13 +71,19 @@ static void put_header(struct buf *b, unsigned nr_entries) /* 4.2 */
         buf_put_u32(b, 0);
 }
 
-void mptable_build(unsigned nr_vcpus, struct buf *b)
+static void put_interrupt(struct buf *b, uint32_t gsi)
 {
-        const unsigned nr_pins = LAYOUT_GSI_MAX + 1;
+        put_line(b, (struct line){ .entry = ENTRY_INTERRUPT, .type = INT_VECTORED, .flags = LINE_EDGE_HIGH,
+                                   .source = (uint8_t)gsi, .apic = IOAPIC_ID, .pin = (uint8_t)gsi });
+}
+
+void mptable_build(const struct arch_boot *boot, struct buf *b)
+{
+        unsigned nr_lines = boot->nr_devices + (boot->has_serial ? 1 : 0);
         size_t start = b->at;
 
-        put_header(b, nr_vcpus + 2 + nr_pins + 2);
-        for (unsigned i = 0; i < nr_vcpus; i++)
+        put_header(b, boot->nr_vcpus + 2 + nr_lines + 2);
+        for (unsigned i = 0; i < boot->nr_vcpus; i++)
                 put_cpu(b, i);
         buf_put_u8(b, ENTRY_BUS); /* 4.3.2 */
         buf_put_u8(b, ISA_BUS);
@@ -87,9 +93,10 @@ void mptable_build(unsigned nr_vcpus, struct buf *b)
         buf_put_u8(b, IOAPIC_VERSION);
         buf_put_u8(b, 1);
         buf_put_u32(b, (uint32_t)LAYOUT_IOAPIC);
-        for (uint8_t pin = 0; pin < nr_pins; pin++)
-                put_line(b, (struct line){ .entry = ENTRY_INTERRUPT, .type = INT_VECTORED, .flags = LINE_EDGE_HIGH,
-                                           .source = pin, .apic = IOAPIC_ID, .pin = pin });
+        if (boot->has_serial)
+                put_interrupt(b, LAYOUT_COM1_GSI);
+        for (unsigned i = 0; i < boot->nr_devices; i++)
+                put_interrupt(b, boot->devices[i].gsi);
         put_line(b, (struct line){ .entry = ENTRY_LOCAL_INTERRUPT, .type = INT_EXTINT, .apic = 0, .pin = 0 });
         put_line(b, (struct line){ .entry = ENTRY_LOCAL_INTERRUPT, .type = INT_NMI, .apic = EVERY_APIC, .pin = 1 });
         if (b->bad)

@@ -5,12 +5,16 @@
  */
 #include <stdint.h>
 
+#include "vmm/arch/arch.h"
 #include "vmm/base/buf.h"
 
 #define MPTABLE_POINTER_BYTES 16u
 
-/* mptable_build() - the configuration table: APIC ids 0 to @nr_vcpus - 1, one IOAPIC, one ISA bus */
-void mptable_build(unsigned nr_vcpus, struct buf *b);
+/*
+ * mptable_build() - the configuration table: vCPUs, one IOAPIC, one ISA bus, and only the interrupt lines
+ *                   that something is connected to: the kernel sets each one up, used or not
+ */
+void mptable_build(const struct arch_boot *boot, struct buf *b);
 
 /* mptable_pointer() - the floating pointer to a table at guest address @table */
 void mptable_pointer(uint32_t table, uint8_t ret[MPTABLE_POINTER_BYTES]);

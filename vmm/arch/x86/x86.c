@@ -81,13 +81,13 @@ static void put_page_tables(struct gmem *mem, uint64_t kernel_end)
         }
 }
 
-static void put_mptable(struct gmem *mem, unsigned nr_vcpus)
+static void put_mptable(struct gmem *mem, const struct arch_boot *boot)
 {
         uint8_t table[LAYOUT_MP_POINTER - LAYOUT_MP_TABLE] __attribute__((uninitialized));
         uint8_t pointer[MPTABLE_POINTER_BYTES];
         struct buf b = buf_of(table, sizeof(table));
 
-        mptable_build(nr_vcpus, &b);
+        mptable_build(boot, &b);
         ASSERT(!b.bad);
         mptable_pointer(LAYOUT_MP_TABLE, pointer);
         put(mem, LAYOUT_MP_TABLE, table, b.at);
@@ -117,7 +117,7 @@ void x86_setup_memory(struct gmem *mem, const struct arch_boot *boot)
         put_gdt(mem);
         put_page_tables(mem, boot->kernel->end);
         if (boot->platform == ARCH_NATIVE)
-                put_mptable(mem, boot->nr_vcpus);
+                put_mptable(mem, boot);
         else
                 put_acpi(mem, boot);
 }

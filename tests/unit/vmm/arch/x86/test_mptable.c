@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "vmm/arch/x86/layout.h"
+#include "tests/unit/vmm/arch/x86/boot.h"
 #include "vmm/arch/x86/mptable.h"
 #include "vmm/arch/x86/tables.h"
 #include "vmm/arch/x86/x86.h"
@@ -44,8 +44,9 @@ static size_t see(const uint8_t *e, struct seen *s)
                 return 8;
         case 3:
                 ck_assert_uint_eq(e[2] | (unsigned)e[3] << 8, 5); /* edge, active high */
-                ck_assert_uint_eq(e[5], s->lines);
-                ck_assert_uint_eq(e[7], s->lines);
+                /* The serial port's is 4, then come the devices from 5 on. */
+                ck_assert_uint_eq(e[5], s->lines + 4);
+                ck_assert_uint_eq(e[7], s->lines + 4);
                 s->lines++;
                 return 8;
         case 4:
@@ -57,8 +58,10 @@ static size_t see(const uint8_t *e, struct seen *s)
         return 0;
 }
 
-static void check_table(unsigned nr_vcpus)
+static void check_table(unsigned nr_vcpus, unsigned nr_devices)
 {
+        struct arch_device devices[LAYOUT_MMIO_MAX];
+        struct arch_boot boot = boot_of(ARCH_NATIVE, nr_vcpus, nr_devices, devices);
         uint8_t table[TABLE_BYTES];
         struct buf b = buf_of(table, sizeof(table));
         struct seen s = { 0 };
@@ -66,7 +69,7 @@ static void check_table(unsigned nr_vcpus)
         size_t at = 44;
 
         memset(table, 0xee, sizeof(table));
-        mptable_build(nr_vcpus, &b);
+        mptable_build(&boot, &b);
         ck_assert(!b.bad);
         ck_assert_int_eq(memcmp(table, "PCMP", 4), 0);
         ck_assert_uint_eq(table[4] | (unsigned)table[5] << 8, b.at);
@@ -81,15 +84,15 @@ static void check_table(unsigned nr_vcpus)
         ck_assert_uint_eq(s.boot_cpus, 1);
         ck_assert_uint_eq(s.buses, 1);
         ck_assert_uint_eq(s.ioapics, 1);
-        ck_assert_uint_eq(s.lines, 24);
+        ck_assert_uint_eq(s.lines, nr_devices + 1);
         ck_assert_uint_eq(s.local_lines, 2);
 }
 
 START_TEST(test_table)
 {
-        check_table(1);
-        check_table(16);
-        check_table(X86_VCPUS_MAX);
+        check_table(1, 0);
+        check_table(16, 3);
+        check_table(X86_VCPUS_MAX, LAYOUT_MMIO_MAX);
 }
 END_TEST
 
@@ -97,9 +100,11 @@ START_TEST(test_no_room)
 {
         uint8_t table[64], before[64];
         struct buf b = buf_of(table, sizeof(table));
+        struct arch_device devices[LAYOUT_MMIO_MAX];
+        struct arch_boot boot = boot_of(ARCH_NATIVE, 1, 1, devices);
 
         memset(table, 0, sizeof(table));
-        mptable_build(1, &b);
+        mptable_build(&boot, &b);
         ck_assert(b.bad);
         memcpy(before, table, sizeof(before));
         ck_assert_uint_eq(before[4], 0);
