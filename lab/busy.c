@@ -100,7 +100,7 @@ static int die(const char *what, int error)
 static pid_t spawn(const struct options *o, int ready_fd)
 {
         posix_spawn_file_actions_t actions;
-        pid_t pid;
+        pid_t pid = -1;
         int r = posix_spawn_file_actions_init(&actions);
 
         if (!r && o->json)

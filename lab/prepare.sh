@@ -18,6 +18,7 @@ install_packages() {
     command -v dpkg-query >/dev/null || give_up "this is not Debian: install what lab/prepare.sh lists by hand"
     missing=$(comm -23 <(printf '%s\n' "$@" | sort) \
         <(dpkg-query -W -f='${db:Status-Status} ${Package}\n' "$@" 2>/dev/null | sed -n 's/^installed //p' | sort))
+    [ -n "$missing" ] || compgen -G '/var/lib/apt/lists/*_Packages*' >/dev/null || missing=ca-certificates  # for its lists
     [ -n "$missing" ] || return 0
     missing=$(tr '\n' ' ' <<<"$missing")
     if [ "$(id -u)" != 0 ]; then
