@@ -6,8 +6,8 @@
 
 #include "guest/conn.h"
 
-#define SERVER_CONNS_MAX                                                                                     \
-        192u /* 128 execs at once and room beside them; four descriptors each stay under 1024 */
+/* 128 execs at once and room beside them; four descriptors each stay under 1024. */
+#define SERVER_CONNS_MAX 192u
 
 /* What the server cannot do by itself: the machine's end. */
 struct server_ops {

@@ -1,0 +1,121 @@
+"""Commands in a guest: what they find there, their streams, their ends."""
+import concurrent.futures
+import hashlib
+import os
+import signal
+import subprocess
+import threading
+import time
+
+
+def sh(vm, script, *options, **how):
+    return vm.exec(['/bin/sh', '-c', script], *options, **how)
+
+
+def test_what_a_command_finds(vm):
+    vm.boot()
+    status, out, _ = sh(vm, 'cat /proc/mounts')
+    mounts = {line.split()[1]: line.split()[2] for line in out.decode().splitlines()}
+    assert status == 0
+    for at, kind in {'/': 'overlay', '/proc': 'proc', '/sys': 'sysfs', '/dev': 'devtmpfs', '/dev/pts': 'devpts',
+                     '/dev/shm': 'tmpfs', '/dev/mqueue': 'mqueue', '/run': 'tmpfs', '/sys/fs/cgroup': 'cgroup2'}.items():
+        assert mounts[at] == kind
+    checks = ['[ -c /dev/null ]', '[ -c /dev/ptmx ]', '[ "$(readlink /dev/fd)" = /proc/self/fd ]',
+              '[ "$(stat -c %a /tmp)" = 1777 ]', '[ "$(stat -c %a /dev/shm)" = 1777 ]', 'touch /tmp/x /root/x /x',
+              'grep -q 0x9 /sys/class/net/lo/flags', '[ "$(pwd)" = / ]', '[ "$HOME" = /root ]', '[ -n "$PATH" ]',
+              '[ "$(ulimit -n)" = 1024 ]', '[ "$(cut -d" " -f6 /proc/$$/stat)" = $$ ]', '[ "$(umask)" = 0022 ]',
+              '[ -n "$(cat /proc/sys/kernel/hostname)" ]']
+    assert sh(vm, '; '.join(f'{check} || echo {n}' for n, check in enumerate(checks))) == (0, b'', b'')
+
+
+def test_users_folders_and_variables(vm):
+    vm.boot()
+    assert vm.exec(['id', '-u'])[1] == b'0\n'
+    assert sh(vm, 'id -u; id -g; echo $HOME', '-u', 'daemon') == (0, b'1\n1\n/usr/sbin\n', b'')
+    assert sh(vm, 'id -u; id -g', '-u', '1234:56') == (0, b'1234\n56\n', b'')
+    assert sh(vm, 'echo no > /x', '-u', '1234')[0] != 0
+    assert vm.exec(['pwd'], '-w', '/usr') == (0, b'/usr\n', b'')
+    assert sh(vm, 'echo "$A,$B"', '-e', 'A=1 2', '-e', 'B=') == (0, b'1 2,\n', b'')
+    for options, word in ((['-u', 'nobody-is-called-so'], b'nobody-is-called-so'), (['-u', '0:no-group'], b'no-group'),
+                          (['-w', '/no/such'], b'/no/such')):
+        status, out, err = vm.exec(['true'], *options)
+        assert (status, out) == (125, b'') and word in err and err.count(b'\n') == 1
+
+
+def test_streams(vm):
+    vm.boot()
+    data = os.urandom(3_000_000)
+    assert vm.exec(['cat'], stdin=data) == (0, data, b'')
+    assert vm.exec(['sha256sum'], stdin=data)[1].split()[0].decode() == hashlib.sha256(data).hexdigest()
+    assert vm.exec(['cat'], stdin=b'') == (0, b'', b'')
+    assert vm.exec(['cat']) == (0, b'', b'')            # without -i there is nothing to read
+    assert vm.exec(['head', '-c', '5'], stdin=data) == (0, data[:5], b'')
+    status, out, err = sh(vm, 'head -c 2000000 /dev/zero; head -c 1000000 /dev/zero | tr "\\0" x >&2; exit 5')
+    assert (status, len(out), len(err)) == (5, 2_000_000, 1_000_000)
+    assert set(out) == {0} and set(err) == {ord('x')}
+
+
+def test_output_comes_as_it_is_written(vm):
+    vm.boot()
+    words = [vm.build / 'bin/vmlet', 'exec', vm.vsock_path, '--', 'sh', '-c', 'echo first; exec sleep 1000']
+    with subprocess.Popen([str(w) for w in words], stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b'first\n'
+        process.kill()                                  # and with the client the command goes
+    end = time.monotonic() + 30
+    while sh(vm, 'cat /proc/[0-9]*/comm | grep -qx sleep')[0] == 0:
+        assert time.monotonic() < end, 'the command outlived its client'
+
+
+def test_ends(vm):
+    vm.boot()
+    assert [sh(vm, f'exit {n}')[0] for n in (0, 1, 125, 255)] == [0, 1, 125, 255]
+    assert sh(vm, 'kill -9 $$')[0] == 128 + signal.SIGKILL
+    assert sh(vm, 'kill -15 $$')[0] == 128 + signal.SIGTERM
+    for argv, expected in ((['no-such-command'], 127), (['/no/such'], 127), (['/etc/passwd'], 126), (['/etc'], 126)):
+        status, out, err = vm.exec(argv)
+        assert (status, out) == (expected, b'') and argv[0].encode() in err and err.count(b'\n') == 1
+    status, out, err = sh(vm, 'echo begun; sleep 1000', '--timeout', '1s')
+    assert (status, out) == (124, b'begun\n') and b'time limit' in err
+    # Neither a silent child nor one that never stops writing holds up the end.
+    assert sh(vm, 'sleep 1000 & echo left') == (0, b'left\n', b'')
+    assert sh(vm, 'yes & exit 3')[0] == 3
+
+
+def test_many(vm):
+    vm.boot()
+    count = 'ls /proc/1/fd | wc -l'
+    before = sh(vm, count)[1]
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        jobs = [pool.submit(sh, vm, f'echo {n}; exit {n % 7}') for n in range(64)]
+        for n, job in enumerate(jobs):
+            assert job.result() == (n % 7, b'%d\n' % n, b'')
+    assert sh(vm, count)[1] == before
+    status, out, _ = sh(vm, 'grep -E "^Rss(Anon|Shmem)" /proc/1/status')
+    assert status == 0 and sum(int(line.split()[1]) for line in out.splitlines()) <= 1024, 'the agent grew'
+
+
+def test_changes_stay_in_memory(vm):
+    vm.boot()
+    assert sh(vm, 'echo changed > /etc/vmlet-was-here; sync; cat /etc/vmlet-was-here') == (0, b'changed\n', b'')
+    assert vm.stop()[0] == 0
+    vm.boot()
+    assert sh(vm, 'test -e /etc/vmlet-was-here')[0] == 1
+
+
+def test_image_without_a_file_system(vm):
+    disk = vm.folder / 'disk'
+    disk.write_bytes(bytes(1 << 20))
+    vm.boot(image=disk)
+    status, out, err = vm.exec(['true'])
+    assert (status, out) == (125, b'') and b'no file system' in err and err.count(b'\n') == 1
+    assert 'no file system' in vm.console()
+    assert vm.stop()[0] == 0                            # it can still be shut down
+
+
+def test_vm_dies_in_the_middle(vm):
+    vm.boot()
+    threading.Timer(1, vm.process.kill).start()
+    status, out, err = sh(vm, 'sleep 1000')
+    assert (status, out) == (125, b'') and b'the VM ended' in err and err.count(b'\n') == 1
+    status, _, err = sh(vm, 'true')
+    assert status == 125 and b'nobody listens' in err
