@@ -20,6 +20,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PATIENCE = 120
 
 
+def pytest_configure(config):
+    config.addinivalue_line('markers', 'slow: takes minutes where the processor is emulated')
+
+
 def made_by(variable, *command):
     if variable not in os.environ:
         os.environ[variable] = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
