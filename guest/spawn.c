@@ -127,6 +127,7 @@ static void complete_environment(const char **env, uint32_t n, const struct user
 
         if (!find_variable(env, "PATH="))
                 env[n++] = DEFAULT_PATH;
+        env[n] = NULL; /* what the last command had there is not this one's */
         if (!find_variable(env, HOME_PREFIX)) {
                 memcpy(home, HOME_PREFIX, sizeof(HOME_PREFIX));
                 memcpy(home + sizeof(HOME_PREFIX) - 1, user->home, strlen(user->home) + 1);

@@ -204,7 +204,8 @@ START_TEST(test_environment)
         req.cwd = "/usr";
         send_exec(2, 0, &req, NULL);
         finish(2);
-        ck_assert_ptr_nonnull(strstr(c.out, "HOME=/usr/sbin\n"));
+        ck_assert_str_eq(c.out, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
+                                "HOME=/usr/sbin\n");
         send_exec(3, 0, &req, "id -u; id -g; pwd");
         finish(3);
         ck_assert_str_eq(c.out, "1\n0\n/usr\n");
