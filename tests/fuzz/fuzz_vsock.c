@@ -119,7 +119,7 @@ static void client_step(struct machine *f, unsigned step, struct input *in)
                         return;
                 fd_closep(fd);
                 *fd = pair[0];
-                (void)vsock_connect_fd(f->dev, which & 15, pair[1]);
+                (void)!vsock_connect_fd(f->dev, which & 15, pair[1]);
                 return;
         case 1:
                 (void)!send(*fd, bytes, get16(in) % BUF_BYTES, MSG_DONTWAIT | MSG_NOSIGNAL);

@@ -100,19 +100,23 @@ uint32_t vsock_mux_new_port(struct vsock_mux *mux, uint32_t guest_port)
         return port;
 }
 
-void vsock_mux_queue(struct vsock_mux *mux, struct vsock_conn *c)
-{
-        if (c->queued || !vsock_conn_is_ready(c))
-                return;
-        c->queued = true;
-        TAILQ_INSERT_TAIL(&mux->ready, c, next_ready);
-}
-
 void vsock_mux_unqueue(struct vsock_mux *mux, struct vsock_conn *c)
 {
         if (c->queued)
                 TAILQ_REMOVE(&mux->ready, c, next_ready);
         c->queued = false;
+}
+
+void vsock_mux_queue(struct vsock_mux *mux, struct vsock_conn *c)
+{
+        if (!vsock_conn_is_ready(c)) {
+                vsock_mux_unqueue(mux, c);
+                return;
+        }
+        if (c->queued)
+                return;
+        c->queued = true;
+        TAILQ_INSERT_TAIL(&mux->ready, c, next_ready);
 }
 
 struct vsock_conn *vsock_mux_next(struct vsock_mux *mux)

@@ -58,7 +58,11 @@ struct vsock_conn *vsock_mux_find(struct vsock_mux *mux, uint32_t guest_port, ui
 /* A host port that is free beside @guest_port. */
 uint32_t vsock_mux_new_port(struct vsock_mux *mux, uint32_t guest_port);
 
-/* vsock_mux_queue() - to the end of the line, if it wants anything; vsock_mux_next() looks at the first */
+/*
+ * vsock_mux_queue() - to the end of the line, if it is not in it and wants anything; out of it, if it wants nothing
+ *                     any more (the guest may take its credit back)
+ * vsock_mux_next() looks at the first: it wants something.
+ */
 void vsock_mux_queue(struct vsock_mux *mux, struct vsock_conn *c);
 void vsock_mux_unqueue(struct vsock_mux *mux, struct vsock_conn *c);
 struct vsock_conn *vsock_mux_next(struct vsock_mux *mux);

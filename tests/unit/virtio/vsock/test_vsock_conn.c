@@ -82,6 +82,33 @@ START_TEST(test_credit_lies)
 }
 END_TEST
 
+/* Bytes wait for a buffer when the guest takes its credit back: they wait for credit then. */
+START_TEST(test_credit_withdrawn)
+{
+        struct peer p;
+        uint32_t port;
+        int fd;
+
+        peer_init(&p, 0);
+        peer_start(&p, 1);
+        fd = peer_open(&p, PORT, &port);
+        p.no_refill = true;
+        peer_write(fd, "first");
+        peer_expect(&p, VSOCK_OP_RW);
+        peer_write(fd, "second");
+        peer_run(&p, 5);
+        peer_send_credit(&p, PORT, port, 5, 0);
+        peer_give_rx(&p, 2);
+        ck_assert_int_eq(mock_kick(&p.m, PEER_RX), 0);
+        peer_expect_none(&p);
+        peer_send_credit(&p, PORT, port, 100, 5);
+        peer_expect(&p, VSOCK_OP_RW);
+        ck_assert_uint_eq(p.len, 6);
+        close(fd);
+        peer_fini(&p);
+}
+END_TEST
+
 /* Takes what the device says about its side of the stream. */
 static void drain_credit(struct peer *p, uint32_t *fwd_cnt)
 {
@@ -348,6 +375,7 @@ int main(void)
         const TTest *const tests[] = {
                 test_credit_of_guest,
                 test_credit_lies,
+                test_credit_withdrawn,
                 test_slow_client,
                 test_beyond_credit,
                 test_guest_closes_on_slow_client,

@@ -94,6 +94,9 @@ START_TEST(test_turns)
         ck_assert_ptr_eq(vsock_mux_next(&mux), c[2]);
         vsock_mux_unqueue(&mux, c[2]);
         ck_assert_ptr_eq(vsock_mux_next(&mux), c[0]);
+        c[0]->owes = 0;
+        vsock_mux_queue(&mux, c[0]);
+        ck_assert_ptr_null(vsock_mux_next(&mux));
         tear_down();
 }
 END_TEST
