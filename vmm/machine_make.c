@@ -207,19 +207,31 @@ static int write_boot_memory(struct machine *m, struct problem *p)
         return 0;
 }
 
+/* See x86_boot_lapic(). */
+static int close_pic_line(struct vcpu *vcpu)
+{
+        struct kvm_lapic_state lapic;
+        int r = vcpu_get_lapic(vcpu, &lapic);
+
+        if (r < 0)
+                return err_trace(r);
+        x86_boot_lapic(&lapic);
+        return vcpu_set_lapic(vcpu, &lapic);
+}
+
 static int set_boot_registers(struct machine *m)
 {
         struct kvm_sregs sregs;
         struct kvm_regs regs;
-        int r = vcpu_get_sregs(m->vcpus[0], &sregs);
+        int r;
 
-        if (r < 0)
-                return err_trace(r);
         x86_boot_sregs(&sregs);
         x86_boot_regs(m->kernel.entry, &regs);
         r = vcpu_set_sregs(m->vcpus[0], &sregs);
         if (!r)
                 r = vcpu_set_regs(m->vcpus[0], &regs);
+        if (!r && !is_native(m))
+                r = close_pic_line(m->vcpus[0]);
         return r < 0 ? err_trace(r) : 0;
 }
 

@@ -45,8 +45,9 @@ void x86_boot_regs(gpa_t entry, struct kvm_regs *ret);
  * x86_boot_lapic() - change what KVM_GET_LAPIC gave on the boot vCPU
  *
  * Only for ARCH_ACPI. KVM starts with LINT0 open for the 8259, as in a PC. A kernel that finds
- * hardware-reduced ACPI leaves both alone, and the 8259, never programmed, would answer the first device
- * interrupt with the vector of an exception. Our own kernel programs both itself.
+ * hardware-reduced ACPI leaves the 8259 alone, and one older than Linux 5.3 leaves LINT0 open too: then
+ * the 8259, never programmed, would answer the first device interrupt with the vector of an exception.
+ * Our own kernel programs both.
  */
 void x86_boot_lapic(struct kvm_lapic_state *lapic);
 
