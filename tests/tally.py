@@ -3,7 +3,7 @@
 
 A suite has in FOLDER SUITE.status (exit status and seconds), and its tests in one of
     SUITE.json   meson's log; a program of unit tests counts with each of its tests
-    SUITE.xml    pytest's JUnit log
+    SUITE.N.xml  pytest's JUnit logs
     SUITE.tsv    lines of a result (passed, failed, skipped) and a name
 A suite that ended badly, or without having run a test, counts as a failure of its own.
 Exit status: 0 if something passed and nothing failed.
@@ -21,9 +21,9 @@ CHECKS = re.compile(r"^\d+%: Checks: (\d+), Failures: (\d+), Errors: (\d+)$", re
 class Suite:
     def __init__(self, folder, name):
         self.name, self.passed, self.skipped, self.failures = name, 0, 0, []
-        for suffix, read in ((".json", self.read_meson), (".xml", self.read_junit), (".tsv", self.read_lines)):
-            if (folder / (name + suffix)).exists():
-                read(folder / (name + suffix))
+        for pattern, read in ((".json", self.read_meson), (".[0-9].xml", self.read_junit), (".tsv", self.read_lines)):
+            for path in sorted(folder.glob(name + pattern)):
+                read(path)
         try:
             status, self.seconds = map(int, (folder / (name + ".status")).read_text().split())
         except (OSError, ValueError):
