@@ -43,7 +43,7 @@ build_programs() {
     if [ ! -f "$folder/build.ninja" ]; then
         meson setup "$folder" "$@" >"$log" 2>&1 || { tail -n 30 "$log" >&2; return 1; }
     fi
-    ninja -C "$folder" >"$log" 2>&1 || { grep -vE '^\[[0-9]+/[0-9]+\]' "$log" | tail -n 60 >&2; return 1; }
+    ninja -k 0 -C "$folder" >"$log" 2>&1 || { grep -vE '^\[[0-9]+/[0-9]+\]' "$log" | tail -n 60 >&2; return 1; }
 }
 
 # Sets kernel and image: what guests are made of, built or from the user's cache.
