@@ -73,24 +73,37 @@ void vsock_settle(struct vsock *v, struct vsock_conn *c, enum vsock_verdict verd
                 }
         }
         vsock_mux_queue(&v->mux, c);
+        vsock_mux_touch(&v->mux, c);
         set_deadline(v, c);
-        if (!vsock_conn_watch(c, v->loop))
-                return;
-        /* The host has no room for one more event: as if the client had gone. */
-        if (c->bound)
-                put_rst(v, c->guest_port, c->host_port, VSOCK_TYPE_STREAM);
-        vsock_mux_remove(&v->mux, c);
+}
+
+/*
+ * Tells the loop what all who were touched now wait for. Not before the end of what the loop called us for:
+ * most sockets that have bytes are read in the same call, and then wait for the same as before.
+ */
+static void watch_touched(struct vsock *v)
+{
+        struct vsock_conn *c;
+
+        while ((c = vsock_mux_take_touched(&v->mux))) {
+                if (!vsock_conn_watch(c, v->loop))
+                        continue;
+                /* The host has no room for one more event: as if the client had gone. */
+                if (c->bound)
+                        put_rst(v, c->guest_port, c->host_port, VSOCK_TYPE_STREAM);
+                vsock_mux_remove(&v->mux, c);
+        }
 }
 
 int vsock_wake_rx(struct vsock *v)
 {
-        int r;
+        int r = 0;
 
-        if (!vsock_mux_next(&v->mux) && !vsock_mux_rst(&v->mux))
-                return 0;
-        r = virtio_kick(&v->dev, VSOCK_RX);
+        if (vsock_mux_next(&v->mux) || vsock_mux_rst(&v->mux))
+                r = virtio_kick(&v->dev, VSOCK_RX);
         if (r == VIRTIO_E_AGAIN)
                 loop_timer_set(v->loop, &v->again, 0);
+        watch_touched(v);
         return r < 0 ? err_trace(r) : 0;
 }
 
@@ -219,17 +232,19 @@ static int kick_event(struct vsock *v)
 static int vsock_kick(struct virtio_dev *dev, unsigned qi)
 {
         struct vsock *v = to_vsock(dev);
+        int r;
 
         if (qi == VSOCK_EVENT)
                 return kick_event(v);
         /* The guest must forget its connections before it hears of new ones. */
         if (v->reset_event) {
-                int r = virtio_kick(dev, VSOCK_EVENT);
-
+                r = virtio_kick(dev, VSOCK_EVENT);
                 if (r < 0)
                         return err_trace(r);
         }
-        return qi == VSOCK_TX ? kick_tx(v) : vsock_rx_fill(v);
+        r = qi == VSOCK_TX ? kick_tx(v) : vsock_rx_fill(v);
+        watch_touched(v);
+        return r;
 }
 
 /* The driver forgot its connections. Clients that still wait for an answer will be asked for again. */
@@ -248,6 +263,7 @@ static bool vsock_reset(struct virtio_dev *dev)
                         vsock_settle(v, c, VSOCK_KEEP);
                 }
         }
+        watch_touched(v);
         while (vsock_mux_rst(&v->mux))
                 vsock_mux_drop_rst(&v->mux);
         loop_timer_clear(v->loop, &v->again);

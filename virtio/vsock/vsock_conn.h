@@ -88,8 +88,10 @@ struct vsock_conn {
         unsigned slot;        /* the rest is the table's */
         bool bound;
         bool queued;
+        bool touched;
         LIST_ENTRY(vsock_conn) same_hash;
         TAILQ_ENTRY(vsock_conn) next_ready;
+        TAILQ_ENTRY(vsock_conn) next_touched;
         unsigned line_len;
         char line[VSOCK_LINE_MAX];
 };

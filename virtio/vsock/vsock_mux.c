@@ -16,6 +16,7 @@ void vsock_mux_init(struct vsock_mux *mux, struct loop *loop)
         mux->loop = loop;
         mux->next_port = VSOCK_HOST_PORT_MIN;
         TAILQ_INIT(&mux->ready);
+        TAILQ_INIT(&mux->touched);
 }
 
 void vsock_mux_fini(struct vsock_mux *mux)
@@ -50,6 +51,8 @@ void vsock_mux_remove(struct vsock_mux *mux, struct vsock_conn *c)
         last->slot = c->slot;
         vsock_mux_unqueue(mux, c);
         vsock_mux_unbind(mux, c);
+        if (c->touched)
+                TAILQ_REMOVE(&mux->touched, c, next_touched);
         vsock_conn_fini(c, mux->loop);
         free(c);
 }
@@ -122,6 +125,24 @@ void vsock_mux_queue(struct vsock_mux *mux, struct vsock_conn *c)
 struct vsock_conn *vsock_mux_next(struct vsock_mux *mux)
 {
         return TAILQ_FIRST(&mux->ready);
+}
+
+void vsock_mux_touch(struct vsock_mux *mux, struct vsock_conn *c)
+{
+        if (!c->touched)
+                TAILQ_INSERT_TAIL(&mux->touched, c, next_touched);
+        c->touched = true;
+}
+
+struct vsock_conn *vsock_mux_take_touched(struct vsock_mux *mux)
+{
+        struct vsock_conn *c = TAILQ_FIRST(&mux->touched);
+
+        if (!c)
+                return NULL;
+        TAILQ_REMOVE(&mux->touched, c, next_touched);
+        c->touched = false;
+        return c;
 }
 
 bool vsock_mux_put_rst(struct vsock_mux *mux, uint32_t guest_port, uint32_t host_port, uint16_t type)

@@ -33,6 +33,7 @@ struct vsock_mux {
         unsigned rst_at;
         uint32_t next_port;
         TAILQ_HEAD(, vsock_conn) ready;
+        TAILQ_HEAD(, vsock_conn) touched;
         LIST_HEAD(, vsock_conn) hash[VSOCK_HASH_BUCKETS];
         struct vsock_conn *conns[VSOCK_CONNS_MAX];
         struct vsock_rst rsts[VSOCK_RSTS_MAX];
@@ -66,6 +67,10 @@ uint32_t vsock_mux_new_port(struct vsock_mux *mux, uint32_t guest_port);
 void vsock_mux_queue(struct vsock_mux *mux, struct vsock_conn *c);
 void vsock_mux_unqueue(struct vsock_mux *mux, struct vsock_conn *c);
 struct vsock_conn *vsock_mux_next(struct vsock_mux *mux);
+
+/* vsock_mux_touch() - something happened to it; vsock_mux_take_touched() gives each once, then NULL */
+void vsock_mux_touch(struct vsock_mux *mux, struct vsock_conn *c);
+struct vsock_conn *vsock_mux_take_touched(struct vsock_mux *mux);
 
 /* Return: false when there are too many; it is forgotten then. */
 bool vsock_mux_put_rst(struct vsock_mux *mux, uint32_t guest_port, uint32_t host_port, uint16_t type);

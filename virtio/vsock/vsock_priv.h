@@ -41,7 +41,11 @@ struct vsock {
 
 /* vsock_settle() - brings everything in line with what became of @c, which may be gone afterwards */
 void vsock_settle(struct vsock *v, struct vsock_conn *c, enum vsock_verdict verdict);
-/* vsock_wake_rx() - whatever waits for buffers of the guest gets its chance. Return: 0 or negative. */
+/*
+ * vsock_wake_rx() - whatever waits for buffers of the guest gets its chance; the end of whatever the loop called
+ *                   us for, as it also tells the loop what is waited for now
+ * Return: 0 or negative.
+ */
 int must_check vsock_wake_rx(struct vsock *v);
 
 /* vsock_rx.c: kick() of the rx queue, as in virtio_class */

@@ -101,6 +101,25 @@ START_TEST(test_turns)
 }
 END_TEST
 
+START_TEST(test_touched)
+{
+        struct vsock_conn *c[3];
+
+        set_up();
+        for (unsigned i = 0; i < 3; i++)
+                c[i] = add();
+        for (unsigned i = 0; i < 6; i++)
+                vsock_mux_touch(&mux, c[i % 3]);
+        vsock_mux_remove(&mux, c[1]);
+        ck_assert_ptr_eq(vsock_mux_take_touched(&mux), c[0]);
+        ck_assert_ptr_eq(vsock_mux_take_touched(&mux), c[2]);
+        ck_assert_ptr_null(vsock_mux_take_touched(&mux));
+        vsock_mux_touch(&mux, c[0]);
+        ck_assert_ptr_eq(vsock_mux_take_touched(&mux), c[0]);
+        tear_down();
+}
+END_TEST
+
 START_TEST(test_rsts)
 {
         set_up();
@@ -138,7 +157,9 @@ END_TEST
 
 int main(void)
 {
-        const TTest *const tests[] = { test_names, test_ports, test_turns, test_rsts, test_limit };
+        const TTest *const tests[] = {
+                test_names, test_ports, test_turns, test_touched, test_rsts, test_limit
+        };
 
         return run_tests("vsock_mux", tests, array_size(tests));
 }
