@@ -315,21 +315,21 @@ static const struct virtio_class vsock_class = {
         .destroy = vsock_destroy,
 };
 
-int vsock_new(const struct vsock_config *cfg, struct virtio_dev **ret)
+int vsock_new(const struct vsock_config *config, struct virtio_dev **ret)
 {
-        cleanup(fd_closep) int listen_fd = cfg->listen_fd;
+        cleanup(fd_closep) int listen_fd = config->listen_fd;
         struct vsock *v = calloc(1, sizeof(*v));
         int r;
 
         if (!v)
                 return err_new(-ENOMEM);
-        virtio_init(&v->dev, &vsock_class, cfg->mem, 1ull << VSOCK_F_STREAM);
+        virtio_init(&v->dev, &vsock_class, config->mem, 1ull << VSOCK_F_STREAM);
         (void)snprintf(v->dev.name, sizeof(v->dev.name), "vsock0");
-        v->loop = cfg->loop;
-        v->guest_cid = le64_of(cfg->guest_cid ? cfg->guest_cid : VSOCK_GUEST_CID_DEFAULT);
-        v->timeout_ms = cfg->timeout_ms ? cfg->timeout_ms : VSOCK_TIMEOUT_MS_DEFAULT;
-        v->connect = cfg->connect;
-        v->connect_ctx = cfg->connect_ctx;
+        v->loop = config->loop;
+        v->guest_cid = le64_of(config->guest_cid ? config->guest_cid : VSOCK_GUEST_CID_DEFAULT);
+        v->timeout_ms = config->timeout_ms ? config->timeout_ms : VSOCK_TIMEOUT_MS_DEFAULT;
+        v->connect = config->connect;
+        v->connect_ctx = config->connect_ctx;
         v->again.call = on_again;
         v->listen.fd = steal_fd(&listen_fd);
         v->dev.config = &v->guest_cid;

@@ -107,23 +107,15 @@ static int make_room(const char *path, int status, struct problem *problem)
         return unlink(path) < 0 ? cannot("replace", path, status, problem) : 0;
 }
 
-int vsock_uds_listen(const char *path, int status, struct problem *problem, struct vsock_uds *ret,
-                     int *ret_fd)
+static int make(const char *path, int status, struct problem *problem, struct vsock_uds *ret, int *ret_fd)
 {
         cleanup(fd_closep) int fd = -1;
-        cleanup(fd_closep) int lock = -1;
-        struct sockaddr_un a;
+        struct sockaddr_un a = address_of(path);
         struct stat st;
 
-        if (!*path || strlen(path) > VSOCK_UDS_PATH_MAX)
-                return problem_set(problem, status,
-                                   "the path of the vsock socket must have 1 to %u bytes: '%s'",
-                                   VSOCK_UDS_PATH_MAX, path);
-        lock = lock_folder(path);
         if (make_room(path, status, problem))
                 return -1;
         fd = new_socket();
-        a = address_of(path);
         /* The file that bind() makes has the socket's own mode, less the umask: 0600 from its first moment. */
         if (fd < 0 || fchmod(fd, 0600) < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
                 return cannot("make", path, status, problem);
@@ -136,6 +128,21 @@ int vsock_uds_listen(const char *path, int status, struct problem *problem, stru
         (void)snprintf(ret->path, sizeof(ret->path), "%s", path);
         *ret_fd = steal_fd(&fd);
         return 0;
+}
+
+int vsock_uds_listen(const char *path, int status, struct problem *problem, struct vsock_uds *ret,
+                     int *ret_fd)
+{
+        int lock, r;
+
+        if (!*path || strlen(path) > VSOCK_UDS_PATH_MAX)
+                return problem_set(problem, status,
+                                   "the path of the vsock socket must have 1 to %u bytes: '%s'",
+                                   VSOCK_UDS_PATH_MAX, path);
+        lock = lock_folder(path);
+        r = make(path, status, problem, ret, ret_fd);
+        fd_closep(&lock);
+        return r;
 }
 
 void vsock_uds_unlink(const struct vsock_uds *uds)
