@@ -187,6 +187,34 @@ START_TEST(test_a_closed_loop_lets_its_callers_go)
 }
 END_TEST
 
+static void post_again(struct loop_post *post)
+{
+        calls++;
+        loop_post(loop, post);
+}
+
+static int on_stop_time(struct loop_timer *t)
+{
+        (void)t;
+        loop_stop(loop);
+        return 0;
+}
+
+/* As many vCPUs can: whenever a post is taken the next is there. */
+START_TEST(test_posts_without_end_leave_a_turn_to_others)
+{
+        struct loop_post post = { .call = post_again };
+        struct loop_timer stop = { .call = on_stop_time };
+
+        ck_assert(!loop_new(&loop));
+        loop_timer_set(loop, &stop, 1000000);
+        loop_post(loop, &post);
+        ck_assert(!loop_run(loop));
+        ck_assert_int_gt(calls, 1);
+        loop_free(loop);
+}
+END_TEST
+
 struct item {
         struct work work;
         int done;
@@ -227,7 +255,7 @@ int main(void)
                 test_events_are_delivered_until_removed,          test_the_first_error_ends_the_loop,
                 test_an_event_removed_in_the_round_is_not_called, test_timers_run_in_order_of_time,
                 test_calls_from_threads_wait_for_their_end,       test_a_closed_loop_lets_its_callers_go,
-                test_the_worker_does_all_and_tells_the_loop,
+                test_posts_without_end_leave_a_turn_to_others,    test_the_worker_does_all_and_tells_the_loop,
         };
 
         return run_tests("loop", tests, array_size(tests));
