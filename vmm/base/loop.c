@@ -17,10 +17,11 @@
 
 #include "vmm/base/assert.h"
 #include "vmm/base/err.h"
+#include "vmm/base/num.h"
 
 #define EVENTS_PER_ROUND 16
 /* vCPUs can post as fast as we take: a guest must not keep the loop here. */
-#define POSTS_PER_ROUND  32
+#define POSTS_PER_ROUND 32
 
 struct loop {
         int epoll;
@@ -123,7 +124,8 @@ void loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t after_
         struct loop_timer **at = &loop->timers;
 
         loop_timer_clear(loop, timer);
-        timer->at_ns = loop_now_ns() + after_ns;
+        if (!num_add(loop_now_ns(), after_ns, &timer->at_ns))
+                timer->at_ns = UINT64_MAX; /* never */
         while (*at && (*at)->at_ns <= timer->at_ns)
                 at = &(*at)->next;
         timer->next = *at;

@@ -106,7 +106,8 @@ START_TEST(test_timers_run_in_order_of_time)
                 timers[i].call = on_timer;
         loop_timer_set(loop, &timers[0], 3000000);
         loop_timer_set(loop, &timers[1], 1000000);
-        loop_timer_set(loop, &timers[2], 2000000);
+        loop_timer_set(loop, &timers[2], UINT64_MAX);
+        ck_assert_uint_eq(timers[2].at_ns, UINT64_MAX);
         loop_timer_clear(loop, &timers[2]);
         loop_timer_clear(loop, &timers[2]);
         ck_assert(!loop_run(loop));
