@@ -2,10 +2,13 @@
 import concurrent.futures
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import threading
 import time
+
+import pytest
 
 
 def sh(vm, script, *options, **how):
@@ -85,8 +88,8 @@ def test_many(vm):
     vm.boot()
     count = 'ls /proc/1/fd | wc -l'
     before = sh(vm, count)[1]
-    with concurrent.futures.ThreadPoolExecutor(16) as pool:
-        jobs = [pool.submit(sh, vm, f'echo {n}; exit {n % 7}') for n in range(64)]
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        jobs = [pool.submit(sh, vm, f'echo {n}; exit {n % 7}') for n in range(32)]
         for n, job in enumerate(jobs):
             assert job.result() == (n % 7, b'%d\n' % n, b'')
     assert sh(vm, count)[1] == before
@@ -100,6 +103,51 @@ def test_changes_stay_in_memory(vm):
     assert vm.stop()[0] == 0
     vm.boot()
     assert sh(vm, 'test -e /etc/vmlet-was-here')[0] == 1
+
+
+def busybox_tree(folder):
+    """A root with nothing but busybox: images of it are made in no time."""
+    tree = folder / 'tree'
+    for name in ('bin', 'etc', 'mnt'):
+        (tree / name).mkdir(parents=True)
+    shutil.copy('/bin/busybox', tree / 'bin')
+    for name in ('sh', 'cat', 'touch', 'mount', 'mkdir', 'sleep', 'stat'):
+        (tree / 'bin' / name).symlink_to('busybox')
+    return tree
+
+
+def make_ext4(folder, name, *options):
+    image = folder / name
+    subprocess.run(['/sbin/mkfs.ext4', '-q', *options, image, '16M'], check=True)
+    return image
+
+
+def test_writable_images_are_left_clean(vm):
+    root = make_ext4(vm.folder, 'root', '-d', busybox_tree(vm.folder))
+    data = make_ext4(vm.folder, 'data')
+    vm.boot('--disk', data, image=f'{root},rw')
+    assert sh(vm, 'cat /proc/mounts | grep " / "')[1].split()[2] == b'ext4'
+    assert sh(vm, 'echo kept > /kept && mkdir "/mnt/a b" && mount /dev/vdb "/mnt/a b" && touch "/mnt/a b/kept"') \
+        == (0, b'', b'')
+    assert sh(vm, 'sleep 1000 & touch /tmp/new; stat -c %a /tmp') == (0, b'1777\n', b'')   # there was no /tmp
+    assert vm.stop()[0] == 0
+    for image, kept in ((root, '/kept'), (data, '/kept')):
+        checked = subprocess.run(['/sbin/e2fsck', '-fn', image], stdout=subprocess.PIPE, check=False)
+        assert checked.returncode == 0 and b'recovering' not in checked.stdout, checked.stdout
+        listed = subprocess.run(['/sbin/debugfs', '-R', f'stat {kept}', image], stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, check=True)
+        assert b'Type: regular' in listed.stdout
+        state = subprocess.run(['/sbin/dumpe2fs', '-h', image], stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=True)
+        assert b'needs_recovery' not in state.stdout
+
+
+def test_root_on_erofs(vm):
+    if not shutil.which('mkfs.erofs'):
+        pytest.skip('mkfs.erofs is missing: install the Debian package erofs-utils')
+    image = vm.folder / 'root'
+    subprocess.run(['mkfs.erofs', image, busybox_tree(vm.folder)], check=True, stdout=subprocess.DEVNULL)
+    vm.boot(image=image)
+    assert sh(vm, 'echo changed > /etc/file; cat /etc/file') == (0, b'changed\n', b'')
 
 
 def test_image_without_a_file_system(vm):
