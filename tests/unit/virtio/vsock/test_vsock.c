@@ -708,6 +708,32 @@ START_TEST(test_no_spinning)
 }
 END_TEST
 
+/* No descriptor is left for a client: it waits, the loop does not spin, and its turn comes. */
+START_TEST(test_out_of_descriptors)
+{
+        struct rlimit files, none;
+        struct peer p;
+        uint64_t before;
+        int fd;
+
+        peer_init(&p, 200);
+        peer_start(&p, 8);
+        fd = peer_client(&p);
+        peer_write(fd, "CONNECT 5\n");
+        ck_assert(!getrlimit(RLIMIT_NOFILE, &files));
+        none = files;
+        none.rlim_cur = (rlim_t)fd + 1;
+        ck_assert(!setrlimit(RLIMIT_NOFILE, &none));
+        before = cpu_ns();
+        peer_expect_none(&p);
+        ck_assert_uint_lt(cpu_ns() - before, 25000000u);
+        ck_assert(!setrlimit(RLIMIT_NOFILE, &files));
+        peer_expect(&p, VSOCK_OP_REQUEST);
+        close(fd);
+        peer_fini(&p);
+}
+END_TEST
+
 int main(void)
 {
         const TTest *const tests[] = {
@@ -735,6 +761,7 @@ int main(void)
                 test_rst_limit,
                 test_connection_limit,
                 test_no_spinning,
+                test_out_of_descriptors,
         };
 
         return run_tests("vsock", tests, array_size(tests));
