@@ -74,6 +74,10 @@ static void on_ready(struct loop_post *post)
 {
         struct machine *m = container_of(post, struct machine, ready);
 
+        /* A guest may say so as often as it likes; who waits is told once. */
+        if (m->is_ready)
+                return;
+        m->is_ready = true;
         loop_timer_clear(m->loop, &m->boot_timer);
         control_set_ready(m->control);
         /* Who waits may be gone; the guest is ready all the same. */
@@ -195,7 +199,7 @@ void machine_write_stats(struct machine *m, FILE *f)
                 for (unsigned k = 0; k < VCPU_NR_EXITS; k++)
                         (void)fprintf(f, "%s\"%s\":%" PRIu64, k ? "," : "", vcpu_exit_names[k],
                                       vcpu_exits(m->vcpus[i], (enum vcpu_exit)k));
-                (void)fputs("},\"kvm\":{\"index\":0", f);
+                (void)fprintf(f, "},\"kvm\":{\"index\":%u", i);
                 if (vcpu_kvm_stats(m->vcpus[i], write_kvm_stat, f) < 0)
                         log_debug("this kernel has no counters of vCPUs");
                 (void)fputs("}}", f);

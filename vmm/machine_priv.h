@@ -43,6 +43,7 @@ struct machine {
 
         struct loop_timer boot_timer;
         struct loop_post ready; /* from a vCPU: the agent is ready */
+        bool is_ready;          /* loop */
         struct loop_post over;  /* from anywhere: the end is near */
         _Atomic int end;        /* enum vmm_status, or NO_END; the first one stays */
         char end_detail[160];   /* written by whoever set `end`, read after the vCPUs are joined */

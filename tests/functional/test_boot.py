@@ -26,12 +26,21 @@ def test_timeline_names_all_stages_in_order(vm):
     assert [times[stage] for stage in order] == sorted(times.values())
 
 
+def test_ready_is_told_once(vm):
+    vm.start('--ready-fd', 1)
+    assert vm.process.stdout.read(6) == b'ready\n'
+    again = "import os; f = os.open('/dev/port', os.O_WRONLY); [os.pwrite(f, b' ', 0x602) for _ in range(1000)]"
+    assert vm.exec(['python3', '-c', again])[0] == 0
+    assert vm.stop() == (0, '', '')
+
+
 def test_counters_are_written(vm):
-    vm.boot('--stats', vm.folder / 'stats')
+    vm.boot('--stats', vm.folder / 'stats', cpus=2)
     assert vm.exec(['true'])[0] == 0
     assert vm.stop()[0] == 0
     stats = vm.json('stats')
     assert stats['vcpus'][0]['exits']['mmio'] > 0
+    assert [vcpu['kvm']['index'] for vcpu in stats['vcpus']] == [0, 1]
     assert stats['devices']['blk0']['guest_errors'] == 0
     assert set(stats['devices']) == {'blk0', 'vsock0', 'rng0'}
 
