@@ -50,7 +50,7 @@ static struct work *take(struct queue *q)
         return work;
 }
 
-/* Sleeps until there is something to do. Return: NULL when all is done and nothing more will come. */
+/* Sleeps until there is something to do. Return: NULL at the end, whatever is left. */
 static struct work *wait_for_work(struct worker *w)
 {
         struct work *work;
@@ -58,7 +58,7 @@ static struct work *wait_for_work(struct worker *w)
         (void)pthread_mutex_lock(&w->lock);
         while (!w->todo.first && !w->stopping)
                 (void)pthread_cond_wait(&w->wake, &w->lock);
-        work = take(&w->todo);
+        work = w->stopping ? NULL : take(&w->todo);
         (void)pthread_mutex_unlock(&w->lock);
         return work;
 }

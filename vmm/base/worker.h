@@ -22,8 +22,9 @@ struct work {
 int must_check worker_new(struct loop *loop, struct worker **ret);
 
 /*
- * worker_free() - do what was submitted, then end; done() is called for all of it. Loop thread, after
- *                 loop_run() and before the owners of work are freed.
+ * worker_free() - end after the work that is running; done() is called for all that ran. What has not begun
+ *                 is dropped, as by a power cut: a guest can have a terabyte of it waiting. Loop thread,
+ *                 after loop_run() and before the owners of work are freed.
  */
 void worker_free(struct worker *worker);
 DEFINE_CLEANUP(struct worker *, worker_free)
