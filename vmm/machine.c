@@ -63,6 +63,10 @@ static void on_power_event(struct power *power, enum power_event event)
         case POWER_EVENT_INIT:
                 timeline_mark(m->timeline, STAGE_INIT);
                 break;
+        case POWER_EVENT_NO_ROOT:
+                log_guest(&m->guest_log, "agent", "the guest cannot mount '%s' as its root: vmlet exec says why",
+                          m->config->has_image ? m->config->disks[0].path : "(no image)");
+                break;
         case POWER_EVENT_READY:
                 timeline_mark(m->timeline, STAGE_AGENT_READY);
                 loop_post(m->loop, &m->ready);

@@ -42,6 +42,7 @@ struct machine {
         struct vcpu *vcpus[CONFIG_CPUS_MAX];
 
         struct loop_timer boot_timer;
+        struct log_bucket guest_log; /* vcpu; two at once may lose a line */
         struct loop_post ready; /* from a vCPU: the agent is ready */
         bool is_ready;          /* loop */
         struct loop_post over;  /* from anywhere: the end is near */

@@ -136,3 +136,13 @@ def test_no_kvm(vm, build):
 def test_probe_says_usable(build):
     done = subprocess.run([build / 'bin/vmm', '--probe'], stdout=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 0 and done.stdout.startswith('kvm: usable')
+
+
+def test_image_without_a_file_system(vm):
+    path = vm.folder / 'x.img'
+    path.write_bytes(b'\x5a' * (1 << 20))
+    vm.boot(image=path)
+    status, out, err = vm.exec(['true'])
+    assert status == 125 and not out and b'no file system' in err
+    status, out, err = vm.stop()
+    assert status == 0 and err.count('\n') == 1 and 'x.img' in err and 'vmlet exec' in err

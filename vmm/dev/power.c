@@ -25,6 +25,7 @@ static void report(struct power *power, uint8_t event)
         case POWER_EVENT_KERNEL:
         case POWER_EVENT_INIT:
         case POWER_EVENT_READY:
+        case POWER_EVENT_NO_ROOT:
                 power->on_event(power, event);
                 break;
         default:

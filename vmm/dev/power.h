@@ -26,6 +26,7 @@ enum power_event {
         POWER_EVENT_KERNEL = 0x10, /* the kernel was entered */
         POWER_EVENT_INIT = 0x11,   /* the kernel is about to start init */
         POWER_EVENT_READY = 0x20,  /* the agent takes connections */
+        POWER_EVENT_NO_ROOT = 0x21, /* before READY: it could not mount the root image */
 };
 
 struct power {
