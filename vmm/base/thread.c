@@ -8,12 +8,16 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "vmm/base/assert.h"
 #include "vmm/base/err.h"
 
 /* Room for two full sets of I/O vectors and a sanitizer's red zones. Only touched pages cost memory. */
 #define STACK_BYTES (512u << 10)
+
+#define NS_PER_S      1000000000l
+#define KICK_EVERY_NS 20000000l
 
 static _Thread_local const struct thread *self;
 
@@ -72,8 +76,16 @@ void thread_join(struct thread *t)
         t->started = false;
 }
 
-void thread_kick(struct thread *t, int sig)
+void thread_kick_and_join(struct thread *t, int sig)
 {
-        if (t->started)
+        struct timespec until;
+
+        while (t->started) {
                 (void)pthread_kill(t->id, sig); /* one that has ended needs no kick */
+                (void)clock_gettime(CLOCK_REALTIME, &until);
+                until.tv_nsec += KICK_EVERY_NS;
+                until.tv_sec += until.tv_nsec / NS_PER_S;
+                until.tv_nsec %= NS_PER_S;
+                t->started = pthread_timedjoin_np(t->id, NULL, &until);
+        }
 }

@@ -240,7 +240,8 @@ int vcpu_start(struct vcpu *v)
 
 /*
  * The flag, then immediate_exit, then the signal: whichever place the thread is in, one of them is seen
- * before the guest runs on. A handler that waits for its own reasons is its owner's to wake.
+ * before the guest runs on. A handler that waits for its own reasons is its owner's to stop; the signal
+ * ends its system call.
  */
 void vcpu_stop(struct vcpu *v)
 {
@@ -248,8 +249,7 @@ void vcpu_stop(struct vcpu *v)
                 return;
         atomic_store_explicit(&v->stopping, true, memory_order_release);
         __atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_RELEASE);
-        thread_kick(&v->thread, STOP_SIGNAL);
-        thread_join(&v->thread);
+        thread_kick_and_join(&v->thread, STOP_SIGNAL);
 }
 
 uint64_t vcpu_exits(const struct vcpu *v, enum vcpu_exit kind)

@@ -149,9 +149,49 @@ START_TEST(test_thread)
 }
 END_TEST
 
+static void on_kick(int sig)
+{
+        (void)sig;
+}
+
+static int never[2];
+
+/* The first signal ends the sleep, as if it had come right before the read. */
+static void wait_twice(void *arg)
+{
+        sigset_t set;
+        char byte;
+
+        (void)arg;
+        sigemptyset(&set);
+        sigaddset(&set, SIGUSR1);
+        ck_assert_int_eq(pthread_sigmask(SIG_UNBLOCK, &set, NULL), 0);
+        (void)usleep(900000);
+        ck_assert_int_eq(read(never[0], &byte, 1), -1);
+}
+
+START_TEST(test_kicked_until_it_ends)
+{
+        struct sigaction action = { .sa_handler = on_kick };
+        struct thread t = { 0 };
+
+        thread_kick_and_join(&t, SIGUSR1); /* never started */
+        ck_assert_int_eq(sigaction(SIGUSR1, &action, NULL), 0);
+        ck_assert_int_eq(pipe(never), 0);
+        ck_assert_int_eq(thread_start(&t, "waits", wait_twice, NULL), 0);
+        thread_kick_and_join(&t, SIGUSR1);
+        ck_assert(!t.started);
+        close(never[0]);
+        close(never[1]);
+}
+END_TEST
+
 int main(void)
 {
-        const TTest *const tests[] = { test_in_order, test_free_drops_the_rest, test_free_idle, test_thread };
+        const TTest *const tests[] = {
+                test_in_order, test_free_drops_the_rest,  test_free_idle,
+                test_thread,   test_kicked_until_it_ends,
+        };
 
         return run_tests("worker", tests, array_size(tests));
 }
