@@ -161,6 +161,9 @@ static int open_all(struct files *f, const struct vm_config *c, struct problem *
 {
         struct stat st;
 
+        /* Before any of ours could get its number. */
+        if (c->ready_fd >= 0 && fcntl(c->ready_fd, F_SETFD, FD_CLOEXEC) < 0)
+                return problem_set(p, VMM_E_USAGE, "--ready-fd: descriptor %d is not open", c->ready_fd);
         f->kernel = open_input("kernel", c->kernel, O_RDONLY, &st, p);
         if (f->kernel < 0 || open_initrd(f, c, p))
                 return -1;
@@ -175,8 +178,6 @@ static int open_all(struct files *f, const struct vm_config *c, struct problem *
         if (open_serial(f, c, p) || open_report(&f->timeline, "the timeline to", c->timeline, p) ||
             open_report(&f->stats, "the counters to", c->stats, p))
                 return -1;
-        if (c->ready_fd >= 0 && fcntl(c->ready_fd, F_SETFD, FD_CLOEXEC) < 0)
-                return problem_set(p, VMM_E_USAGE, "--ready-fd: descriptor %d is not open", c->ready_fd);
         return 0;
 }
 
