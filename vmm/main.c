@@ -6,6 +6,7 @@
  *
  * The stages, in order: read and check the options, open everything, make the machine, run it, report.
  */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,6 +83,14 @@ static int run(const struct vm_config *c, struct timeline *timeline, struct prob
         return status;
 }
 
+/* A closed one would become the number of a file of ours, and our words would go into an image. */
+static void keep_standard_descriptors(void)
+{
+        for (int fd = 0; fd <= STDERR_FILENO; fd++)
+                if (fcntl(fd, F_GETFD) < 0)
+                        (void)!open("/dev/null", O_RDWR);
+}
+
 int main(int argc, char **argv)
 {
         struct timeline timeline = { 0 };
@@ -90,6 +99,7 @@ int main(int argc, char **argv)
         int status = VMM_OK;
 
         timeline_mark(&timeline, STAGE_MONITOR_START);
+        keep_standard_descriptors();
         (void)signal(SIGPIPE, SIG_IGN);
         if (options_read(&options, argc, argv, &problem)) {
                 status = complain(&problem, &options.config);

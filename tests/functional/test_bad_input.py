@@ -105,6 +105,17 @@ def test_image_not_permitted(vm, build):
         refused(vm, 3, ['no permission'], image=path)
 
 
+def test_closed_standard_descriptors_are_no_image(vm):
+    """More vCPUs than processors are worth a warning, which must not land in the third file that is opened."""
+    path, no_kernel = vm.folder / 'x.img', vm.folder / 'kernel'
+    path.write_bytes(b'\0' * 512)
+    no_kernel.write_bytes(b'x' * 8192)
+    words = vm.command('--initrd', no_kernel, '--disk', path, kernel=no_kernel, image=None, vsock=None, serial='off', cpus=64)
+    done = subprocess.run(['sh', '-c', 'exec "$@" <&- >&- 2>&-', 'sh', *words], check=False)
+    assert done.returncode == 3
+    assert path.read_bytes() == b'\0' * 512
+
+
 def test_too_much_memory(vm):
     refused(vm, 5, ['--overcommit'], memory='512G')
 
