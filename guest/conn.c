@@ -100,24 +100,38 @@ static void finish_exec(struct conn *c)
         c->in_used = c->in_consumed = 0;
 }
 
+/* Return: 0, or why no command can be started now, before it is even looked at. */
+static uint32_t check_state(const struct conn *c, const struct protocol_exec *req, struct text *ret_why)
+{
+        const struct service *s = c->service;
+
+        if (c->pid) {
+                text_set(ret_why, "a command runs on this connection already");
+                return PROTOCOL_FAULT_BUSY;
+        }
+        if (s->stopping) {
+                text_set(ret_why, "the guest shuts down");
+                return PROTOCOL_FAULT_STOPPING;
+        }
+        if (s->welcome.state != PROTOCOL_STATE_OK) {
+                text_set(ret_why, s->welcome.message);
+                return PROTOCOL_FAULT_NO_ROOT;
+        }
+        if (req->container) {
+                text_set(ret_why, "the guest has no containers");
+                return PROTOCOL_FAULT_NO_CONTAINER;
+        }
+        return 0;
+}
+
 static void on_exec(struct conn *c, uint32_t id, const struct protocol_exec *req)
 {
-        struct service *s = c->service;
         struct spawn spawn;
         struct text why;
-        uint32_t fault = 0;
         int error = 0;
+        uint32_t fault = check_state(c, req, &why);
 
-        if (c->pid)
-                fault = PROTOCOL_FAULT_BUSY,
-                text_set(&why, "a command runs on this connection already", NULL);
-        else if (s->stopping)
-                fault = PROTOCOL_FAULT_STOPPING, text_set(&why, "the guest shuts down", NULL);
-        else if (s->welcome.state != PROTOCOL_STATE_OK)
-                fault = PROTOCOL_FAULT_NO_ROOT, text_set(&why, s->welcome.message, NULL);
-        else if (req->container)
-                fault = PROTOCOL_FAULT_NO_CONTAINER, text_set(&why, "the guest has no containers", NULL);
-        else
+        if (!fault)
                 fault = spawn_start(req, &spawn, &why, &error);
         if (fault) {
                 reply_error(c, id, fault, error, why.s);

@@ -51,7 +51,7 @@ static int listen_vsock(struct text *why)
 
         if (fd >= 0 && !bind(fd, (const struct sockaddr *)&address, sizeof(address)) && !listen(fd, BACKLOG))
                 return fd;
-        text_set(why, "cannot listen on vsock, nobody will reach this guest: ", strerror(errno), NULL);
+        text_set(why, "cannot listen on vsock, nobody will reach this guest: ", strerror(errno));
         if (fd >= 0)
                 close(fd);
         return -1;
@@ -72,7 +72,7 @@ static void raise_loopback(void)
 static void set_hostname(void)
 {
         char name[64];
-        int fd = open("/etc/hostname", O_RDONLY | O_CLOEXEC);
+        int fd = open("/etc/hostname", O_RDONLY | O_CLOEXEC | O_NONBLOCK);
         ssize_t n = fd >= 0 ? read(fd, name, sizeof(name)) : 0;
         size_t len = 0;
 
@@ -134,8 +134,7 @@ int main(void)
         struct settings settings;
 
         if (getpid() != 1) {
-                text_set(&why, "this is the first process of a guest, not a program to start by hand\n",
-                         NULL);
+                text_set(&why, "this is the first process of a guest, not a program to start by hand\n");
                 (void)!write(2, why.s, strlen(why.s));
                 return 2;
         }
@@ -166,7 +165,7 @@ int main(void)
 
         if (!r)
                 r = server_run(&server);
-        text_set(&why, "cannot go on: ", strerror(-r), NULL);
+        text_set(&why, "cannot go on: ", strerror(-r));
         text_console(&why);
         end_machine(PROTOCOL_POWER_OFF);
         for (;;)

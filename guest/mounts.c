@@ -147,7 +147,7 @@ int mounts_root(const struct settings *s, struct text *ret_why)
         if (access(device, F_OK)) {
                 if (!*s->root)
                         return MOUNTS_OK;
-                text_set(ret_why, "the root device ", device, " does not exist in the guest", NULL);
+                text_set(ret_why, "the root device ", device, " does not exist in the guest");
                 return MOUNTS_NO_ROOT;
         }
 
@@ -159,7 +159,7 @@ int mounts_root(const struct settings *s, struct text *ret_why)
         int r = mount_image(device, at, s->overlay, &fstype);
 
         if (r == -EINVAL && !fstype) {
-                text_set(ret_why, device, " holds no file system that the guest knows (ext4, erofs)", NULL);
+                text_set(ret_why, device, " holds no file system that the guest knows (ext4, erofs)");
                 return MOUNTS_NO_ROOT;
         }
         if (!r && s->overlay)
@@ -169,7 +169,7 @@ int mounts_root(const struct settings *s, struct text *ret_why)
         if (!r)
                 return MOUNTS_OK;
         text_set(ret_why, "root image ", device, " (", fstype ? fstype : "ext4", "): ", what, ": ",
-                 strerror(-r), NULL);
+                 strerror(-r));
         return MOUNTS_NO_ROOT;
 }
 

@@ -142,10 +142,10 @@ static uint32_t explain_failure(const struct plan *plan, struct text *why)
 
         switch (plan->failed) {
         case STAGE_USER:
-                text_set(why, "cannot change to the user: ", error, NULL);
+                text_set(why, "cannot change to the user: ", error);
                 return PROTOCOL_FAULT_NO_USER;
         case STAGE_CWD:
-                text_set(why, "working directory ", plan->cwd, ": ", error, NULL);
+                text_set(why, "working directory ", plan->cwd, ": ", error);
                 return PROTOCOL_FAULT_CWD;
         case STAGE_EXEC:
         case STAGE_NONE:
@@ -156,11 +156,10 @@ static uint32_t explain_failure(const struct plan *plan, struct text *why)
 
                 text_set(why, name,
                          is_there ? ": what it needs to be run (its interpreter) is not in the guest"
-                                  : ": command not found",
-                         NULL);
+                                  : ": command not found");
                 return PROTOCOL_FAULT_NOT_FOUND;
         }
-        text_set(why, name, ": ", plan->error == EACCES ? "not executable" : error, NULL);
+        text_set(why, name, ": ", plan->error == EACCES ? "not executable" : error);
         if (plan->error == ENOMEM || plan->error == EAGAIN || plan->error == ENFILE)
                 return PROTOCOL_FAULT_RESOURCES;
         return PROTOCOL_FAULT_NOT_EXECUTABLE;
@@ -236,7 +235,7 @@ uint32_t spawn_start(const struct protocol_exec *req, struct spawn *ret, struct 
                 close_if(ends[i][i == 0 ? 1 : 0]);
         if (pid < 0) {
                 *ret_errno = error;
-                text_set(ret_why, "the guest cannot start a process: ", strerror(error), NULL);
+                text_set(ret_why, "the guest cannot start a process: ", strerror(error));
                 return PROTOCOL_FAULT_RESOURCES;
         }
         *ret_errno = plan.error;

@@ -7,24 +7,19 @@
 #include "guest/text.h"
 
 #include <fcntl.h>
-#include <stdarg.h>
 #include <string.h>
 #include <unistd.h>
 
-void text_set(struct text *t, ...)
+void text_join(struct text *t, const char *const *parts)
 {
         size_t len = 0;
-        const char *part;
-        va_list parts;
 
-        va_start(parts, t);
-        while ((part = va_arg(parts, const char *))) {
-                size_t n = strnlen(part, PROTOCOL_TEXT_MAX - len);
+        for (; *parts; parts++) {
+                size_t n = strnlen(*parts, PROTOCOL_TEXT_MAX - len);
 
-                memcpy(t->s + len, part, n);
+                memcpy(t->s + len, *parts, n);
                 len += n;
         }
-        va_end(parts);
         t->s[len] = 0;
 }
 

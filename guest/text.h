@@ -9,8 +9,9 @@ struct text {
         char s[PROTOCOL_TEXT_MAX + 1];
 };
 
-/* text_set() - join strings (the last argument is NULL); what does not fit is cut. */
-void text_set(struct text *t, ...) __attribute__((sentinel));
+/* text_set(t, part, ...) - join strings; what does not fit is cut. */
+#define text_set(t, ...) text_join((t), (const char *const[]){ __VA_ARGS__, NULL })
+void text_join(struct text *t, const char *const *parts);
 
 /* text_console() - say @t on the guest's console and in its kernel log. */
 void text_console(const struct text *t);

@@ -2,7 +2,8 @@
  * Users: resolves USER[:GROUP] from the guest's own files.
  * Input:  a request (hostile), /etc/passwd and /etc/group of the image (hostile to nobody but itself).
  * Runs:   the agent's only thread, before the command is started.
- * Limits: lines of 8 KiB (longer ones are skipped), USER_GROUPS_MAX groups, names of 63 characters.
+ * Limits: files of 4 MiB, lines of 8 KiB (longer ones are skipped), USER_GROUPS_MAX groups, names of 63
+ *         characters.
  */
 #include "guest/user.h"
 
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #define LINE_MAX_BYTES 8192u
+#define FILE_MAX_BYTES (4u << 20)  /* more is no list of users */
 #define ID_MAX         0xfffffffeu /* the highest number means "leave it as it is" to the kernel */
 
 struct field {
@@ -107,7 +109,7 @@ typedef void scan_fn(const char *line, size_t len, struct user_query *q, struct 
 static void scan_file(const char *path, scan_fn *scan, struct user_query *q, struct user *u)
 {
         static char bytes[LINE_MAX_BYTES];
-        size_t have = 0;
+        size_t have = 0, total = 0;
         bool skip = false; /* the rest of a line that is too long */
         int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
         ssize_t n = 0;
@@ -116,8 +118,10 @@ static void scan_file(const char *path, scan_fn *scan, struct user_query *q, str
                 return;
         do {
                 n = read(fd, bytes + have, sizeof(bytes) - have);
-                if (n > 0)
+                if (n > 0) {
                         have += (size_t)n;
+                        total += (size_t)n;
+                }
                 if (n <= 0 && have && have < sizeof(bytes))
                         bytes[have++] = '\n'; /* a last line without its end */
 
@@ -135,7 +139,7 @@ static void scan_file(const char *path, scan_fn *scan, struct user_query *q, str
                         skip = true;
                         have = 0;
                 }
-        } while (n > 0);
+        } while (n > 0 && total < FILE_MAX_BYTES);
         close(fd);
 }
 
@@ -161,12 +165,12 @@ bool user_find(const char *spec, struct user *ret, struct text *ret_why)
         memcpy(ret->home, "/", 2);
         scan_file("/etc/passwd", user_scan_passwd, &q, ret);
         if (!q.user_found && !q.user_is_number) {
-                text_set(ret_why, "no such user in the guest's /etc/passwd: ", spec, NULL);
+                text_set(ret_why, "no such user in the guest's /etc/passwd: ", spec);
                 return false;
         }
         scan_file("/etc/group", user_scan_group, &q, ret);
         if (q.group && !q.group_is_number && !q.group_found) {
-                text_set(ret_why, "no such group in the guest's /etc/group: ", q.group, NULL);
+                text_set(ret_why, "no such group in the guest's /etc/group: ", q.group);
                 return false;
         }
         add_group(ret, ret->gid);

@@ -68,10 +68,10 @@ START_TEST(test_text)
         static char longest[2 * PROTOCOL_TEXT_MAX];
         struct text t;
 
-        text_set(&t, "a", "", "bc", NULL);
+        text_set(&t, "a", "", "bc");
         ck_assert_str_eq(t.s, "abc");
         memset(longest, 'x', sizeof(longest) - 1);
-        text_set(&t, "a", longest, "b", NULL);
+        text_set(&t, "a", longest, "b");
         ck_assert_uint_eq(strlen(t.s), PROTOCOL_TEXT_MAX);
 }
 END_TEST
