@@ -64,8 +64,7 @@ static void on_power_event(struct power *power, enum power_event event)
                 timeline_mark(m->timeline, STAGE_INIT);
                 break;
         case POWER_EVENT_NO_ROOT:
-                log_guest(&m->guest_log, "agent", "the guest cannot mount '%s' as its root: vmlet exec says why",
-                          m->config->has_image ? m->config->disks[0].path : "(no image)");
+                loop_post(m->loop, &m->no_root);
                 break;
         case POWER_EVENT_READY:
                 timeline_mark(m->timeline, STAGE_AGENT_READY);
@@ -87,6 +86,14 @@ static void on_ready(struct loop_post *post)
         /* Who waits may be gone; the guest is ready all the same. */
         if (m->config->ready_fd >= 0)
                 (void)!write(m->config->ready_fd, "ready\n", 6);
+}
+
+static void on_no_root(struct loop_post *post)
+{
+        struct machine *m = container_of(post, struct machine, no_root);
+
+        log_guest(&m->guest_log, "agent", "the guest cannot mount '%s' as its root: vmlet exec says why",
+                  m->config->has_image ? m->config->disks[0].path : "(no image)");
 }
 
 static int on_boot_timeout(struct loop_timer *timer)
@@ -113,6 +120,7 @@ int machine_new(struct machine **ret, const struct vm_config *c, struct files *f
         m->serial_irq.fd = -1;
         m->boot_timer.call = on_boot_timeout;
         m->ready.call = on_ready;
+        m->no_root.call = on_no_root;
         m->over.call = on_over;
         atomic_init(&m->end, NO_END);
         m->vcpu_env = (struct vcpu_env){ .mmio = &m->mmio, .pio = &m->pio, .ended = on_vcpu_ended, .ctx = m };
@@ -166,7 +174,7 @@ static int word_end(const struct machine *m, struct problem *p)
         case VMM_E_INPUT:
         case VMM_E_KVM:
         case VMM_E_RESOURCES:
-                ASSERT(!"an end of a running machine");
+                ASSERT(false); /* no end of a running machine */
         }
         return status;
 }

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "vmm/base/log.h"
@@ -62,6 +63,17 @@ static void write_timeline(const void *what, FILE *f)
 static void write_stats(const void *what, FILE *f)
 {
         machine_write_stats(*(struct machine *const *)what, f);
+}
+
+/* Each vsock connection is a descriptor, and the usual soft limit is what select(2) could take. */
+static void allow_descriptors(void)
+{
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+                return;
+        limit.rlim_cur = limit.rlim_max;
+        (void)!setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 static int run(const struct vm_config *c, struct timeline *timeline, struct problem *p)
@@ -119,6 +131,7 @@ int main(int argc, char **argv)
                 status = probe(options.mode);
                 break;
         case OPTIONS_RUN:
+                allow_descriptors();
                 status = run(&options.config, &timeline, &problem);
                 (void)complain(&problem, &options.config);
                 break;
