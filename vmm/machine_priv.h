@@ -42,12 +42,13 @@ struct machine {
         struct vcpu *vcpus[CONFIG_CPUS_MAX];
 
         struct loop_timer boot_timer;
-        struct log_bucket guest_log; /* vcpu; two at once may lose a line */
-        struct loop_post ready; /* from a vCPU: the agent is ready */
-        bool is_ready;          /* loop */
-        struct loop_post over;  /* from anywhere: the end is near */
-        _Atomic int end;        /* enum vmm_status, or NO_END; the first one stays */
-        char end_detail[160];   /* written by whoever set `end`, read after the vCPUs are joined */
+        struct log_bucket guest_log; /* loop */
+        struct loop_post ready;      /* from a vCPU: the agent is ready */
+        struct loop_post no_root;    /* from a vCPU: it could not mount the root image */
+        bool is_ready;               /* loop */
+        struct loop_post over;       /* from anywhere: the end is near */
+        _Atomic int end;             /* enum vmm_status, or NO_END; the first one stays */
+        char end_detail[160];        /* written by whoever set `end`, read after the vCPUs are joined */
 };
 
 /*

@@ -1,6 +1,6 @@
 #pragma once
 /*
- * Structured lines on stderr: `vmm[ID] LEVEL: message`. One write(2) a line, no allocation, any thread.
+ * Structured lines on stderr: `vmm ID: LEVEL: message`. One write(2) a line, no allocation, any thread.
  *
  * What a guest can cause goes through log_guest(): a token bucket of its own keeps a hostile guest from
  * filling a disk, and the next line that gets through tells how many did not.
@@ -31,5 +31,5 @@ void log_line(enum log_level level, const char *format, ...) format_printf(2, 3)
 #define log_info(...)  log_line(LOG_INFO, __VA_ARGS__)
 #define log_debug(...) log_line(LOG_DEBUG, __VA_ARGS__)
 
-/* @bucket: the caller's, zeroed at first. @device: names the source ("blk0"). */
+/* @bucket: the caller's, zeroed at first, of one thread. @device: names the source ("blk0"). */
 void log_guest(struct log_bucket *bucket, const char *device, const char *format, ...) format_printf(3, 4);

@@ -37,7 +37,7 @@ START_TEST(test_every_write)
                                 expected = POWER_EVENT_OFF;
                         if (off == 1 && v == 1)
                                 expected = POWER_EVENT_RESET;
-                        if (off == 2 && (v == 1 || v == 0x10 || v == 0x11 || v == 0x20))
+                        if (off == 2 && (v == 1 || v == 0x10 || v == 0x11 || v == 0x20 || v == 0x21))
                                 expected = v;
                         s.events = 0;
                         power_ops.write(&s.power, off, 1, v);
