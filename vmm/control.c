@@ -18,6 +18,7 @@
 #include "vmm/base/err.h"
 #include "vmm/base/io.h"
 #include "vmm/base/log.h"
+#include "vmm/base/num.h"
 
 #define NS_PER_MS 1000000u
 
@@ -39,6 +40,12 @@ static int on_grace(struct loop_timer *timer)
         return 0;
 }
 
+/* Half of it is for the processes of the guest, the other half for its kernel. */
+static uint32_t agents_grace_ms(const struct control *c)
+{
+        return (uint32_t)num_min(c->cfg.grace_ns / NS_PER_MS / 2, PROTOCOL_GRACE_MAX_MS);
+}
+
 /* Return: 0 when the agent was asked. */
 static int ask_agent(struct control *c)
 {
@@ -46,7 +53,7 @@ static int ask_agent(struct control *c)
         size_t n = protocol_put_hello(frames, 0);
         int pair[2], r;
 
-        n += protocol_put_shutdown(frames + n, 1, PROTOCOL_POWER_OFF, (uint32_t)(c->cfg.grace_ns / NS_PER_MS / 2));
+        n += protocol_put_shutdown(frames + n, 1, PROTOCOL_POWER_OFF, agents_grace_ms(c));
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
                 return err_new(-errno);
         c->agent = pair[0];
@@ -82,6 +89,15 @@ void control_set_ready(struct control *c)
         c->ready = true;
 }
 
+/* nohup(1) has SIGHUP ignored, which a signalfd would undo. */
+static void add_hangup(sigset_t *set)
+{
+        struct sigaction action;
+
+        if (sigaction(SIGHUP, NULL, &action) < 0 || action.sa_handler != SIG_IGN)
+                (void)sigaddset(set, SIGHUP);
+}
+
 int control_new(struct control **ret, const struct control_config *cfg)
 {
         cleanup(control_freep) struct control *c = calloc(1, sizeof(*c));
@@ -96,7 +112,7 @@ int control_new(struct control **ret, const struct control_config *cfg)
         (void)sigemptyset(&set);
         (void)sigaddset(&set, SIGTERM);
         (void)sigaddset(&set, SIGINT);
-        (void)sigaddset(&set, SIGHUP);
+        add_hangup(&set);
         if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
                 return err_new(-errno);
         c->signals = (struct ev){ .call = on_signal, .fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK) };

@@ -18,8 +18,8 @@ struct control_config {
 };
 
 /*
- * control_new() - from now on SIGTERM, SIGINT and SIGHUP ask the guest to power off; the second one,
- *                 or the end of the grace, calls on_end()
+ * control_new() - from now on SIGTERM, SIGINT and (unless it was ignored) SIGHUP ask the guest to power off;
+ *                 the second one, or the end of the grace, calls on_end()
  */
 int must_check control_new(struct control **ret, const struct control_config *cfg);
 void control_free(struct control *control);
