@@ -55,8 +55,6 @@ struct run {
         bool ready;
 };
 
-extern char **environ;
-
 /* The sum of what each processor's tasks ran: field 7 of the lines "cpuN". */
 static uint64_t read_busy_ns(void)
 {
