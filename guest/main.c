@@ -115,12 +115,12 @@ static void end_machine(uint32_t how)
 }
 
 /* Everything a command may expect and a client cannot see before. */
-static void settle(struct service *service)
+static void settle(struct service *service, const struct settings *settings)
 {
         struct rlimit files = { FILES_SOFT, FILES_HARD };
 
         setrlimit(RLIMIT_NOFILE, &files);
-        mounts_rest();
+        mounts_rest(settings);
         set_hostname();
         raise_loopback();
         read_boot_id(service->welcome.boot_id);
@@ -159,7 +159,7 @@ int main(void)
                 text_console(&why);
         if (fd < 0)
                 text_console(&vsock_why);
-        settle(&server.service);
+        settle(&server.service, &settings);
 
         int r = server_init(&server, fd, &ops);
 

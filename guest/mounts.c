@@ -9,10 +9,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#ifndef BLKROGET
+#define BLKROGET 0x125e /* <linux/fs.h> */
+#endif
 #define DEFAULT_ROOT "/dev/vda"
 #define SAFE         (MS_NOSUID | MS_NODEV | MS_NOEXEC)
 #define MOUNTS_MAX   128
@@ -83,6 +87,37 @@ static const char *detect(const char *device)
 }
 
 /*
+ * What the first look at a root needs and no more: without readahead of inode tables (settle_root() gives
+ * it back), and without a look at the journal where nothing could be replayed from it, because the disk
+ * must not be written.
+ */
+static const char *ext4_options(const char *device)
+{
+        int fd = open(device, O_RDONLY | O_CLOEXEC), read_only = 0;
+
+        if (fd >= 0) {
+                ioctl(fd, BLKROGET, &read_only);
+                close(fd);
+        }
+        return read_only ? "noload,inode_readahead_blks=1" : "inode_readahead_blks=1";
+}
+
+static void settle_root(const char *device)
+{
+        const char *slash = strrchr(device, '/');
+        struct text path;
+
+        text_set(&path, "/sys/fs/ext4/", slash ? slash + 1 : device, "/inode_readahead_blks");
+
+        int fd = open(path.s, O_WRONLY | O_CLOEXEC);
+
+        if (fd < 0)
+                return;            /* not ext4 */
+        (void)!write(fd, "32", 2); /* as it is by default */
+        close(fd);
+}
+
+/*
  * Unless it is told, the file system is ext4, and what ext4 refuses is looked at: looking first would read
  * the first 128 KiB of the disk at every boot, and ext4 would then throw them away to set its block size.
  */
@@ -90,21 +125,16 @@ static int mount_image(const char *device, const char *at, bool read_only, const
 {
         unsigned long flags = MS_SILENT | (read_only ? MS_RDONLY : 0);
         const char *type = *fstype ? *fstype : "ext4";
+        const char *options = strcmp(type, "ext4") ? NULL : ext4_options(device);
 
-        if (!mount(device, at, type, flags, NULL))
+        if (!mount(device, at, type, flags, options))
                 return 0;
-        if (errno == EINVAL && !*fstype) {
-                *fstype = detect(device);
-                if (!*fstype || !mount(device, at, *fstype, flags, NULL))
-                        return *fstype ? 0 : -EINVAL;
-        }
-        /*
-         * A journal left by a machine that was cut off cannot be replayed on a disk that must not be
-         * written.
-         */
-        if (read_only && errno == EROFS && !strcmp(type, "ext4") && !mount(device, at, type, flags, "noload"))
-                return 0;
-        return -errno;
+        if (errno != EINVAL || *fstype)
+                return -errno;
+        *fstype = detect(device);
+        if (!*fstype)
+                return -EINVAL;
+        return mount(device, at, *fstype, flags, NULL) ? -errno : 0;
 }
 
 /* The overlay's parts stay mounted beneath the new root, where nobody can see them. */
@@ -140,9 +170,14 @@ static int switch_root(const char *root, const char **ret_what)
         return 0;
 }
 
+static const char *root_device(const struct settings *s)
+{
+        return *s->root ? s->root : DEFAULT_ROOT;
+}
+
 int mounts_root(const struct settings *s, struct text *ret_why)
 {
-        const char *device = *s->root ? s->root : DEFAULT_ROOT, *what = "mounting it";
+        const char *device = root_device(s), *what = "mounting it";
 
         if (access(device, F_OK)) {
                 if (!*s->root)
@@ -173,7 +208,7 @@ int mounts_root(const struct settings *s, struct text *ret_why)
         return MOUNTS_NO_ROOT;
 }
 
-void mounts_rest(void)
+void mounts_rest(const struct settings *settings)
 {
         static const struct {
                 const char *what, *at, *fstype;
@@ -199,6 +234,7 @@ void mounts_rest(void)
                     errno == ENOENT && !mkdir(table[i].at, 0755))
                         mount(table[i].what, table[i].at, table[i].fstype, table[i].flags, table[i].data);
         }
+        settle_root(root_device(settings));
         for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++)
                 (void)!symlink(links[i][0], links[i][1]); /* an image may bring its own */
 

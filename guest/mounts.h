@@ -18,7 +18,7 @@ void mounts_first(struct settings *ret);
 int mounts_root(const struct settings *s, struct text *ret_why);
 
 /* mounts_rest() - everything else a program may expect; must be done before the first exec. */
-void mounts_rest(void);
+void mounts_rest(const struct settings *s);
 
 /* mounts_finish() - write back and unmount what can be, and make the rest read-only. */
 void mounts_finish(void);
