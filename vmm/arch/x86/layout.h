@@ -30,6 +30,9 @@
 #define LAYOUT_ACPI     0xe0000ull
 #define LAYOUT_ACPI_END 0x100000ull
 
+/* Where a PC's processor starts after reset, and kernels jump to reboot: a few bytes of real-mode code. */
+#define LAYOUT_RESET_VECTOR 0xffff0ull
+
 #define LAYOUT_MMIO       0xd0000000ull /* virtio-mmio, one page each */
 #define LAYOUT_MMIO_STEP  0x1000ull
 #define LAYOUT_MMIO_BYTES 0x200ull

@@ -18,6 +18,8 @@
 #include "vmm/base/num.h"
 #include "vmm/boot/cmdline.h"
 
+static_assert(LAYOUT_ACPI + ACPI_BYTES_MAX <= LAYOUT_RESET_VECTOR, "the tables end before the code");
+
 #define PTE_PRESENT 0x1ull
 #define PTE_WRITE   0x2ull
 #define PTE_HUGE    0x80ull
@@ -104,6 +106,24 @@ static void put_acpi(struct gmem *mem, const struct arch_boot *boot)
         put(mem, LAYOUT_ACPI, tables, b.at);
 }
 
+/*
+ * Linux reboots through firmware that is not there: on hardware-reduced ACPI it asks EFI, and then jumps
+ * to the reset vector in real mode. This is all the firmware it needs.
+ */
+static void put_reset_vector(struct gmem *mem)
+{
+        static const uint8_t code[] = {
+                0xba, (LAYOUT_POWER + 1) & 0xff, (LAYOUT_POWER + 1) >> 8, /* mov dx, reset port */
+                0xb0, 0x01,                                               /* mov al, 1 */
+                0xee,                                                     /* out dx, al */
+                0xf4,                                                     /* hlt */
+                0xeb, 0xfd,                                               /* jmp to the hlt */
+        };
+
+        static_assert(LAYOUT_RESET_VECTOR + sizeof(code) <= LAYOUT_ACPI_END, "the vector is 16 bytes below 1 MiB");
+        put(mem, LAYOUT_RESET_VECTOR, code, sizeof(code));
+}
+
 void x86_setup_memory(struct gmem *mem, const struct arch_boot *boot)
 {
         struct boot_params params __attribute__((uninitialized));
@@ -116,6 +136,7 @@ void x86_setup_memory(struct gmem *mem, const struct arch_boot *boot)
         put(mem, LAYOUT_CMDLINE, boot->cmdline, cmdline_bytes);
         put_gdt(mem);
         put_page_tables(mem, boot->kernel->end);
+        put_reset_vector(mem);
         if (boot->platform == ARCH_NATIVE)
                 put_mptable(mem, boot);
         else

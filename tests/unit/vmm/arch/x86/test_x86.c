@@ -76,6 +76,8 @@ START_TEST(test_native)
         get(mem, LAYOUT_ACPI, pointer, sizeof(pointer));
         ck_assert_uint_eq(tables_sum(pointer, sizeof(pointer)), 0);
         ck_assert_uint_eq(pointer[0], 0);
+        get(mem, 0xffff0, pointer, sizeof(pointer));
+        ck_assert_mem_eq(pointer, "\xba\x01\x06\xb0\x01\xee\xf4\xeb\xfd", 9);
 }
 END_TEST
 
