@@ -168,11 +168,12 @@ static void set_half(gpa_t *at, bool high, uint32_t value)
         at->v = high ? (at->v & 0xffffffffull) | (uint64_t)value << 32 : (at->v & ~0xffffffffull) | value;
 }
 
-static void write_queue(struct vq *vq, uint64_t off, uint32_t value)
+/* A size beyond what was offered is none: the queue will not start. */
+static void write_queue(struct vq *vq, uint16_t size_max, uint64_t off, uint32_t value)
 {
         switch (off) {
         case REG_QUEUE_NUM:
-                vq->size = value <= VQ_SIZE_MAX ? (uint16_t)value : 0;
+                vq->size = value <= size_max ? (uint16_t)value : 0;
                 break;
         case REG_QUEUE_READY:
                 vq->ready = value & 1;
@@ -222,7 +223,7 @@ static void write_register(struct mmio *m, uint64_t off, uint32_t value)
         default:
                 vq = settable_queue(m);
                 if (vq)
-                        write_queue(vq, off, value);
+                        write_queue(vq, m->dev->cls->queue_max, off, value);
         }
 }
 
