@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define LINE_MAX_BYTES 1024
+#define ID_MAX_BYTES   128
 #define GUEST_BURST    10
 #define NS_PER_TOKEN   1000000000ull
 
@@ -21,15 +22,8 @@ const char *const log_level_names[LOG_NR_LEVELS + 1] = { "error", "warning", "in
 static struct {
         enum log_level level;
         bool json;
-        const char *id;
-} conf = { .level = LOG_WARN, .id = "" }; /* const after log_setup() */
-
-void log_setup(enum log_level level, bool json, const char *id)
-{
-        conf.level = level;
-        conf.json = json;
-        conf.id = id;
-}
+        char id[ID_MAX_BYTES];
+} conf = { .level = LOG_WARN }; /* const after log_setup() */
 
 /* Control characters, quotes and backslashes would break a line of either form. */
 static size_t escape(char *dst, size_t size, const char *src)
@@ -48,6 +42,13 @@ static size_t escape(char *dst, size_t size, const char *src)
         }
         dst[n] = 0;
         return n;
+}
+
+void log_setup(enum log_level level, bool json, const char *id)
+{
+        conf.level = level;
+        conf.json = json;
+        (void)escape(conf.id, sizeof(conf.id), id);
 }
 
 static void emit(enum log_level level, const char *message)

@@ -22,7 +22,7 @@ struct log_bucket {
         uint32_t suppressed;
 };
 
-/* Before any thread starts. @id: borrowed for good, shown in every line; may be "". */
+/* Before any thread starts. @id: shown in every line, as far as it goes; may be "". */
 void log_setup(enum log_level level, bool json, const char *id);
 
 void log_line(enum log_level level, const char *format, ...) format_printf(2, 3);

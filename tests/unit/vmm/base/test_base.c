@@ -167,7 +167,7 @@ static void log_something(void)
 
 static void log_json_line(void)
 {
-        log_setup(LOG_INFO, true, "vm1");
+        log_setup(LOG_INFO, true, "vm \"1\"");
         log_info("a \"quoted\"\nline");
 }
 
@@ -177,7 +177,7 @@ START_TEST(test_a_log_line_is_one_line)
 
         ck_assert_str_eq(catch_stderr(log_something), "vmm vm1: warning: a \"quoted\"\\u000aline\n");
         json = catch_stderr(log_json_line);
-        ck_assert_ptr_nonnull(strstr(json, "\"message\":\"a \\\"quoted\\\"\\u000aline\"}\n"));
+        ck_assert_ptr_nonnull(strstr(json, "\"vm\":\"vm \\\"1\\\"\",\"message\":\"a \\\"quoted\\\"\\u000aline\"}\n"));
 }
 END_TEST
 
