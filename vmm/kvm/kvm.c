@@ -16,11 +16,11 @@
 
 #include "vmm/base/err.h"
 
-/* KVM refuses more (KVM_MAX_CPUID_ENTRIES). */
+/* KVM has no more (KVM_MAX_CPUID_ENTRIES). */
 #define CPUID_ENTRIES_MAX 256
 
-/* Where Intel's VMX puts its three pages of task state for real mode; AMD's SVM ignores it. Below the
- * local APIC's page, where no RAM is. */
+/* Where Intel's VMX puts its three pages of task state for real mode, and the page table for it; AMD's SVM
+ * ignores both. Between the local APIC's page and 4 GiB, where no RAM and no device is. */
 #define TSS_ADDR          0xfffbd000u
 #define IDENTITY_MAP_ADDR 0xfffbc000ull
 

@@ -37,13 +37,11 @@
 #define LAYOUT_MMIO_STEP  0x1000ull
 #define LAYOUT_MMIO_BYTES 0x200ull
 #define LAYOUT_MMIO_GSI   5u
-#define LAYOUT_MMIO_MAX   19u
+#define LAYOUT_MMIO_MAX   19u /* to GSI 23, the last pin of the IOAPIC */
 
+/* Four pages from 0xfffbc000 are KVM's own: see vmm/kvm/kvm.c. */
 #define LAYOUT_IOAPIC     0xfec00000ull
 #define LAYOUT_LAPIC      0xfee00000ull
-#define LAYOUT_KVM_TSS    0xfffbd000ull /* three pages, for Intel hosts without unrestricted guests */
-#define LAYOUT_KVM_IDENT  0xfffbc000ull /* one page, likewise */
-#define LAYOUT_GSI_MAX    23u
 
 /* Ports. */
 #define LAYOUT_COM1       0x3f8u
