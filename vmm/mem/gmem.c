@@ -40,7 +40,7 @@ void gmem_log_write(struct gmem *mem, gpa_t at, uint64_t len)
         struct gmem_region *r = NULL;
         uint64_t first, last;
 
-        if (!len || !gmem_resolve(mem, at, len, &r) || !r->dirty)
+        if (!mem->is_logging || !len || !gmem_resolve(mem, at, len, &r) || !r->dirty)
                 return;
         first = (at.v - r->base) / GMEM_PAGE_BYTES;
         last = (at.v - r->base + len - 1) / GMEM_PAGE_BYTES;

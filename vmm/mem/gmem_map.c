@@ -101,5 +101,6 @@ int gmem_log_start(struct gmem *mem)
                 if (!r->dirty)
                         return err_new(-ENOMEM);
         }
+        mem->is_logging = true;
         return 0;
 }

@@ -17,6 +17,7 @@ struct gmem_region {
 
 struct gmem {
         unsigned nr_regions;
+        bool is_logging; /* changes while nothing runs */
         struct gmem_region regions[GMEM_REGIONS_MAX];
 };
 
