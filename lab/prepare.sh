@@ -28,10 +28,23 @@ install_packages() {
         sudo=(sudo)
     fi
     say "installing: $missing"
-    "${sudo[@]}" apt-get -q update >&2 || give_up "apt-get update failed"
+    quietly "${sudo[@]}" apt-get -q update || give_up "apt-get update failed"
     # shellcheck disable=SC2086
-    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install $missing >&2 ||
+    quietly "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install $missing ||
         give_up "apt-get install failed"
+}
+
+# Shows of a long output every fiftieth line, and if it ends badly the last ones.
+quietly() {
+    local log
+    log=$(mktemp)
+    if "$@" 2>&1 | tee "$log" | awk 'NR % 50 == 0 { print "        " substr($0, 1, 90); fflush() }' >&2; then
+        rm -f "$log"
+    else
+        tail -n 15 "$log" >&2
+        rm -f "$log"
+        return 1
+    fi
 }
 
 # build_programs FOLDER [OPTION...]: with meson's options for a new folder.
