@@ -27,8 +27,8 @@ struct initrd {
 int must_check initrd_place(uint64_t size, const struct kernel *kernel, uint64_t ram_end, gpa_t *ret);
 
 /*
- * initrd_load() - small: copied; large: mapped copy-on-write
- * @fd: a regular file, borrowed; it must not be cut short while the guest runs
+ * initrd_load() - place and copy
+ * @fd: a regular file, borrowed
  * Return: 0, an initrd_error or a negative errno.
  */
 int must_check initrd_load(struct gmem *mem, int fd, const struct kernel *kernel, uint64_t ram_end,
