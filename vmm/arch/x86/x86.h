@@ -81,7 +81,7 @@ void x86_cpuid_vcpu(struct kvm_cpuid2 *cpuid, unsigned index);
  */
 #define X86_PROBE_RAM   0x2000u
 #define X86_PROBE_PORT  0x602u
-#define X86_PROBE_LOOPS 50000u
+#define X86_PROBE_LOOPS 20000u
 #define X86_PROBE_ROUND 5u
 int must_check x86_probe_setup(struct gmem *mem, struct kvm_sregs *sregs, struct kvm_regs *ret_regs);
 /* The same work on the host, for the ratio. Return: a value nobody needs, so that it is done. */
