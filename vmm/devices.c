@@ -51,6 +51,7 @@ static int new_blk(struct devices *d, unsigned i, struct virtio_dev **ret)
                 .read_only = disk->read_only,
                 .direct = disk->direct,
                 .size_bytes = d->env.files->disks[i].size_bytes,
+                .block_bytes = d->env.files->disks[i].block_bytes,
         };
 
         memcpy(cfg.serial, disk->serial, sizeof(disk->serial));

@@ -70,6 +70,14 @@ static int lock_disk(int fd, const struct config_disk *d, struct problem *p)
         return problem_set(p, VMM_E_INPUT, "image '%s' cannot be locked: %s", d->path, strerror(errno));
 }
 
+/* How fine direct I/O may be is a matter of the disk below: a read tells. */
+static uint32_t block_bytes_of(int fd, const struct config_disk *d)
+{
+        static uint8_t sector[SECTOR_BYTES] __attribute__((aligned(DIRECT_ALIGN)));
+
+        return d->direct && pread(fd, sector, sizeof(sector), 0) < 0 && errno == EINVAL ? DIRECT_ALIGN : SECTOR_BYTES;
+}
+
 static int open_disk(struct files_disk *ret, const struct config_disk *d, struct problem *p)
 {
         int mode = d->read_only ? O_RDONLY : O_RDWR;
@@ -97,6 +105,7 @@ static int open_disk(struct files_disk *ret, const struct config_disk *d, struct
                 return problem_set(p, VMM_E_INPUT, "image '%s' has %lld bytes, not a multiple of %u: leave out ,direct",
                                    d->path, (long long)size, DIRECT_ALIGN);
         ret->size_bytes = (uint64_t)size;
+        ret->block_bytes = block_bytes_of(ret->fd, d);
         return 0;
 }
 

@@ -11,6 +11,7 @@
 struct files_disk {
         int fd; /* locked: shared if read-only, else alone */
         uint64_t size_bytes;
+        uint32_t block_bytes; /* what I/O must be aligned to */
 };
 
 struct files {
