@@ -44,6 +44,8 @@ def parse_line(line, sources, where):
         return path, mode, b"", (0, 0)
     if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
         major, _, minor = source.partition(":")
+        if not (major.isdecimal() and minor.isdecimal()):
+            fail(f"{where}: {source} is not MAJOR:MINOR")
         return path, mode, b"", (int(major), int(minor))
     if not stat.S_ISREG(mode):
         fail(f"{where}: mode {mode:o} is no folder, device or file")
