@@ -1,6 +1,7 @@
 #pragma once
 /*
- * Structured lines on stderr: `vmm ID: LEVEL: message`. One write(2) a line, no allocation, any thread.
+ * Structured lines on stderr: `vmm ID: LEVEL: message`. One write(2) a line, no allocation, any thread, no
+ * waiting: what finds a full pipe is lost.
  *
  * What a guest can cause goes through log_guest(): a token bucket of its own keeps a hostile guest from
  * filling a disk, and the next line that gets through tells how many did not.

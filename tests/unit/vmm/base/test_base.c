@@ -76,15 +76,24 @@ START_TEST(test_parse_sizes)
                 bool ok;
                 uint64_t value;
         } rows[] = {
-                { "0", true, 0 },          { "4096", true, 4096 },
-                { "1K", true, 1024 },      { "512M", true, 512ull << 20 },
-                { "2g", true, 2ull << 30 }, { "1GiB", true, 1ull << 30 },
-                { "3TB", true, 3ull << 40 }, { "16777215T", true, 16777215ull << 40 },
-                { "16777216T", false, 0 }, { "18446744073709551616", false, 0 },
-                { "", false, 0 },          { "M", false, 0 },
-                { "-1", false, 0 },        { " 1", false, 0 },
-                { "1 M", false, 0 },       { "1MM", false, 0 },
-                { "1X", false, 0 },        { "0x10", false, 0 },
+                { "0", true, 0 },
+                { "4096", true, 4096 },
+                { "1K", true, 1024 },
+                { "512M", true, 512ull << 20 },
+                { "2g", true, 2ull << 30 },
+                { "1GiB", true, 1ull << 30 },
+                { "3TB", true, 3ull << 40 },
+                { "16777215T", true, 16777215ull << 40 },
+                { "16777216T", false, 0 },
+                { "18446744073709551616", false, 0 },
+                { "", false, 0 },
+                { "M", false, 0 },
+                { "-1", false, 0 },
+                { " 1", false, 0 },
+                { "1 M", false, 0 },
+                { "1MM", false, 0 },
+                { "1X", false, 0 },
+                { "0x10", false, 0 },
         };
 
         for (unsigned i = 0; i < array_size(rows); i++) {
@@ -177,7 +186,25 @@ START_TEST(test_a_log_line_is_one_line)
 
         ck_assert_str_eq(catch_stderr(log_something), "vmm vm1: warning: a \"quoted\"\\u000aline\n");
         json = catch_stderr(log_json_line);
-        ck_assert_ptr_nonnull(strstr(json, "\"vm\":\"vm \\\"1\\\"\",\"message\":\"a \\\"quoted\\\"\\u000aline\"}\n"));
+        ck_assert_ptr_nonnull(
+                strstr(json, "\"vm\":\"vm \\\"1\\\"\",\"message\":\"a \\\"quoted\\\"\\u000aline\"}\n"));
+}
+END_TEST
+
+static void log_into_full_pipe(void)
+{
+        char bytes[4096] = { 0 };
+
+        while (write(STDERR_FILENO, bytes, sizeof(bytes)) > 0)
+                ;
+        ck_assert_int_eq(fcntl(STDERR_FILENO, F_SETFL, 0), 0); /* from now on a write waits */
+        log_setup(LOG_WARN, false, "");
+        log_warn("nobody reads");
+}
+
+START_TEST(test_a_log_line_does_not_wait)
+{
+        (void)catch_stderr(log_into_full_pipe);
 }
 END_TEST
 
@@ -222,11 +249,12 @@ END_TEST
 int main(void)
 {
         const TTest *const tests[] = {
-                test_buf_gives_back_what_was_put,   test_buf_stops_at_its_end,
-                test_num_refuses_what_does_not_fit, test_parse_sizes,
-                test_parse_durations_need_a_unit,   test_parse_suggests_what_was_meant,
-                test_errors_know_where_they_began,  test_a_log_line_is_one_line,
-                test_a_guest_cannot_flood_the_log,  test_files_beyond_the_limit_are_refused,
+                test_buf_gives_back_what_was_put,        test_buf_stops_at_its_end,
+                test_num_refuses_what_does_not_fit,      test_parse_sizes,
+                test_parse_durations_need_a_unit,        test_parse_suggests_what_was_meant,
+                test_errors_know_where_they_began,       test_a_log_line_is_one_line,
+                test_a_log_line_does_not_wait,           test_a_guest_cannot_flood_the_log,
+                test_files_beyond_the_limit_are_refused,
         };
 
         return run_tests("base", tests, array_size(tests));
