@@ -33,13 +33,13 @@ enum {
         HEADER_END = 0x264, /* of protocol 2.12 */
 };
 
-#define PROTOCOL_2_12    0x20cu /* the first with a 64-bit entry that says so */
-#define LOADED_HIGH      0x01u
-#define XLF_KERNEL_64    0x01u
-#define SECTOR_BYTES     512u
-#define ENTRY_64_OFFSET  0x200u
-#define CMDLINE_MAX      2047u
-#define VERSION_MAX      256u
+#define PROTOCOL_2_12   0x20cu /* the first with a 64-bit entry that says so */
+#define LOADED_HIGH     0x01u
+#define XLF_KERNEL_64   0x01u
+#define SECTOR_BYTES    512u
+#define ENTRY_64_OFFSET 0x200u
+#define CMDLINE_MAX     2047u
+#define VERSION_MAX     256u
 
 static uint16_t u16_at(const uint8_t *head, size_t off)
 {

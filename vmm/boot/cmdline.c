@@ -31,6 +31,7 @@ void cmdline_add_virtio_mmio(struct cmdline *c, uint64_t base, uint64_t size, un
 {
         char words[80];
 
-        (void)snprintf(words, sizeof(words), "virtio_mmio.device=%" PRIu64 "@0x%" PRIx64 ":%u", size, base, gsi);
+        (void)snprintf(words, sizeof(words), "virtio_mmio.device=%" PRIu64 "@0x%" PRIx64 ":%u", size, base,
+                       gsi);
         cmdline_add(c, words);
 }

@@ -101,7 +101,8 @@ static int insert_segment(struct elf_image *image, const GElf_Phdr *p)
         return 0;
 }
 
-static int parse_segments(Elf *elf, unsigned nr, uint64_t file_size, uint64_t ram_end, struct elf_image *image)
+static int parse_segments(Elf *elf, unsigned nr, uint64_t file_size, uint64_t ram_end,
+                          struct elf_image *image)
 {
         for (unsigned i = 0; i < nr; i++) {
                 GElf_Phdr p;
@@ -177,7 +178,8 @@ static void take_note(uint32_t type, const char *name, size_t name_len, const ui
                       struct elf_notes *ret)
 {
         if (type == NOTE_BUILD_SALT && name_len == sizeof("Linux") && !memcmp(name, "Linux", name_len))
-                ret->native = desc_len >= sizeof(NATIVE_SALT) && !memcmp(desc, NATIVE_SALT, sizeof(NATIVE_SALT));
+                ret->native =
+                        desc_len >= sizeof(NATIVE_SALT) && !memcmp(desc, NATIVE_SALT, sizeof(NATIVE_SALT));
         if (type == NOTE_XEN_PVH && name_len == sizeof("Xen") && !memcmp(name, "Xen", name_len) &&
             (desc_len == 4 || desc_len == 8)) {
                 ret->pvh_entry = 0;

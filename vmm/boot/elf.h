@@ -66,6 +66,7 @@ int must_check elf_parse(const uint8_t *head, size_t len, uint64_t file_size, ui
 void elf_parse_notes(const uint8_t *notes, size_t len, struct elf_notes *ret);
 
 /* Return: as kernel_load(). */
-int must_check elf_load(struct gmem *mem, const struct kernel_file *file, uint64_t ram_end, struct kernel *ret);
+int must_check elf_load(struct gmem *mem, const struct kernel_file *file, uint64_t ram_end,
+                        struct kernel *ret);
 
 const char *elf_strerror(int code);

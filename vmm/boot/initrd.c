@@ -34,7 +34,8 @@ int initrd_place(uint64_t size, const struct kernel *kernel, uint64_t ram_end, g
         if (at + room > num_min(top, SMALL_END) || hits_kernel(at, room, kernel)) {
                 at = room <= top ? top - room : 0;
                 if (hits_kernel(at, room, kernel))
-                        at = room <= kernel->start ? num_align_down(kernel->start - room, GMEM_PAGE_BYTES) : 0;
+                        at = room <= kernel->start ? num_align_down(kernel->start - room, GMEM_PAGE_BYTES)
+                                                   : 0;
                 if (at < KERNEL_START_MIN)
                         return INITRD_E_MEMORY;
         }

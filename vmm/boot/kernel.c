@@ -24,15 +24,15 @@ struct magic {
 };
 
 static const struct magic magics[] = {
-        { 0, 4, "\x7f" "ELF", 0, KERNEL_ELF },
+        { 0, 4, "\177ELF", 0, KERNEL_ELF },
         { 0x202, 4, "HdrS", 0, KERNEL_BZIMAGE },
         { 0x38, 4, "ARM\x64", KERNEL_E_ARM64, 0 },
-        { 0, 2, "\x1f\x8b", KERNEL_E_PACKED, 0 },             /* gzip */
-        { 0, 4, "\x28\xb5\x2f\xfd", KERNEL_E_PACKED, 0 },     /* zstd */
-        { 0, 4, "\x04\x22\x4d\x18", KERNEL_E_PACKED, 0 },     /* lz4 */
-        { 0, 4, "\x02\x21\x4c\x18", KERNEL_E_PACKED, 0 },     /* lz4, the kernel's form */
-        { 0, 6, "\xfd" "7zXZ\0", KERNEL_E_PACKED, 0 },        /* xz */
-        { 0, 3, "BZh", KERNEL_E_PACKED, 0 },                  /* bzip2 */
+        { 0, 2, "\x1f\x8b", KERNEL_E_PACKED, 0 },         /* gzip */
+        { 0, 4, "\x28\xb5\x2f\xfd", KERNEL_E_PACKED, 0 }, /* zstd */
+        { 0, 4, "\x04\x22\x4d\x18", KERNEL_E_PACKED, 0 }, /* lz4 */
+        { 0, 4, "\x02\x21\x4c\x18", KERNEL_E_PACKED, 0 }, /* lz4, the kernel's form */
+        { 0, 6, "\3757zXZ\0", KERNEL_E_PACKED, 0 },       /* xz */
+        { 0, 3, "BZh", KERNEL_E_PACKED, 0 },              /* bzip2 */
         { 0, 2, "MZ", KERNEL_E_EFI, 0 },
 };
 

@@ -20,12 +20,12 @@
 #define POWER_RESET_BYTE 1u
 
 enum power_event {
-        POWER_EVENT_OFF = 0x100,   /* power-off was asked for */
-        POWER_EVENT_RESET = 0x101, /* reset was asked for */
-        POWER_EVENT_PANIC = 0x01,  /* the kernel panicked */
-        POWER_EVENT_KERNEL = 0x10, /* the kernel was entered */
-        POWER_EVENT_INIT = 0x11,   /* the kernel is about to start init */
-        POWER_EVENT_READY = 0x20,  /* the agent takes connections */
+        POWER_EVENT_OFF = 0x100,    /* power-off was asked for */
+        POWER_EVENT_RESET = 0x101,  /* reset was asked for */
+        POWER_EVENT_PANIC = 0x01,   /* the kernel panicked */
+        POWER_EVENT_KERNEL = 0x10,  /* the kernel was entered */
+        POWER_EVENT_INIT = 0x11,    /* the kernel is about to start init */
+        POWER_EVENT_READY = 0x20,   /* the agent takes connections */
         POWER_EVENT_NO_ROOT = 0x21, /* before READY: it could not mount the root image */
 };
 

@@ -43,12 +43,12 @@ enum { MSR_CTS = 0x10, MSR_DSR = 0x20, MSR_RI = 0x40, MSR_DCD = 0x80 };
 #define DIVISOR_LOW 1u
 
 struct serial {
-        struct serial_sink *sink;  /* const after new */
-        struct irq *irq;           /* const after new */
-        void (*on_room)(void *);   /* const after new */
-        void *owner;               /* const after new */
-        pthread_mutex_t out_lock;  /* one write to the sink at a time; taken before `lock` */
-        pthread_mutex_t lock;      /* everything below */
+        struct serial_sink *sink; /* const after new */
+        struct irq *irq;          /* const after new */
+        void (*on_room)(void *);  /* const after new */
+        void *owner;              /* const after new */
+        pthread_mutex_t out_lock; /* one write to the sink at a time; taken before `lock` */
+        pthread_mutex_t lock;     /* everything below */
         uint8_t ier, lcr, mcr, scr, dll, dlm;
         bool fifo;       /* FCR_ENABLE */
         bool tx_pending; /* IIR has not told yet */

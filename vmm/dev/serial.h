@@ -63,7 +63,7 @@ int must_check serial_load(struct serial *serial, struct buf *b);
  */
 struct serial_out {
         struct serial_sink sink;
-        int fd; /* borrowed */
+        int fd;            /* borrowed */
         _Atomic bool gone; /* atomic: set once, by whoever sees it */
 };
 

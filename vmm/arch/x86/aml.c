@@ -35,9 +35,9 @@ enum {
 };
 
 /* Block lengths are always written in two bytes (20.2.4), so that they can be filled in late. */
-#define LENGTH_BYTES  2u
-#define LENGTH_MAX    0xfffu
-#define LENGTH_TWO    0x40u
+#define LENGTH_BYTES 2u
+#define LENGTH_MAX   0xfffu
+#define LENGTH_TWO   0x40u
 /* In a resource block: length, then the buffer's size as a word. */
 #define BUFFER_HEADER (LENGTH_BYTES + 3u)
 

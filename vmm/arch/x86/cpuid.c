@@ -14,14 +14,14 @@
 #include "vmm/base/assert.h"
 #include "vmm/base/num.h"
 
-#define LEAF_VENDOR      0x0u
-#define LEAF_FEATURES    0x1u
-#define LEAF_CACHES      0x4u
-#define LEAF_EXTENDED    0x7u
-#define LEAF_PMU         0xau
-#define LEAF_TOPOLOGY    0xbu
-#define LEAF_SGX         0x12u
-#define LEAF_TOPOLOGY_V2 0x1fu
+#define LEAF_VENDOR       0x0u
+#define LEAF_FEATURES     0x1u
+#define LEAF_CACHES       0x4u
+#define LEAF_EXTENDED     0x7u
+#define LEAF_PMU          0xau
+#define LEAF_TOPOLOGY     0xbu
+#define LEAF_SGX          0x12u
+#define LEAF_TOPOLOGY_V2  0x1fu
 #define LEAF_AMD_FEATURES 0x80000001u
 #define LEAF_AMD_SIZES    0x80000008u
 #define LEAF_AMD_SVM      0x8000000au
@@ -52,8 +52,8 @@
 #define VENDOR_HYGON 0x6f677948u /* "Hygo" */
 
 enum { LEVEL_THREAD = 1, LEVEL_CORE = 2 };
-#define NR_LEVELS 3u /* with the one that ends the list */
-#define CORES_TOLD_MAX 64u /* leaf 4 has six bits */
+#define NR_LEVELS        3u  /* with the one that ends the list */
+#define CORES_TOLD_MAX   64u /* leaf 4 has six bits */
 #define LAST_LEVEL_CACHE 3u
 
 static bool is_amd(const struct kvm_cpuid2 *cpuid)

@@ -40,11 +40,11 @@
 #define LAYOUT_MMIO_MAX   19u /* to GSI 23, the last pin of the IOAPIC */
 
 /* Four pages from 0xfffbc000 are KVM's own: see vmm/kvm/kvm.c. */
-#define LAYOUT_IOAPIC     0xfec00000ull
-#define LAYOUT_LAPIC      0xfee00000ull
+#define LAYOUT_IOAPIC 0xfec00000ull
+#define LAYOUT_LAPIC  0xfee00000ull
 
 /* Ports. */
-#define LAYOUT_COM1       0x3f8u
-#define LAYOUT_COM1_GSI   4u
-#define LAYOUT_I8042      0x60u
-#define LAYOUT_POWER      0x600u /* see vmm/dev/power.h */
+#define LAYOUT_COM1     0x3f8u
+#define LAYOUT_COM1_GSI 4u
+#define LAYOUT_I8042    0x60u
+#define LAYOUT_POWER    0x600u /* see vmm/dev/power.h */

@@ -73,8 +73,12 @@ static void put_header(struct buf *b, unsigned nr_entries) /* 4.2 */
 
 static void put_interrupt(struct buf *b, uint32_t gsi)
 {
-        put_line(b, (struct line){ .entry = ENTRY_INTERRUPT, .type = INT_VECTORED, .flags = LINE_EDGE_HIGH,
-                                   .source = (uint8_t)gsi, .apic = IOAPIC_ID, .pin = (uint8_t)gsi });
+        put_line(b, (struct line){ .entry = ENTRY_INTERRUPT,
+                                   .type = INT_VECTORED,
+                                   .flags = LINE_EDGE_HIGH,
+                                   .source = (uint8_t)gsi,
+                                   .apic = IOAPIC_ID,
+                                   .pin = (uint8_t)gsi });
 }
 
 void mptable_build(const struct arch_boot *boot, struct buf *b)
@@ -98,7 +102,8 @@ void mptable_build(const struct arch_boot *boot, struct buf *b)
         for (unsigned i = 0; i < boot->nr_devices; i++)
                 put_interrupt(b, boot->devices[i].gsi);
         put_line(b, (struct line){ .entry = ENTRY_LOCAL_INTERRUPT, .type = INT_EXTINT, .apic = 0, .pin = 0 });
-        put_line(b, (struct line){ .entry = ENTRY_LOCAL_INTERRUPT, .type = INT_NMI, .apic = EVERY_APIC, .pin = 1 });
+        put_line(b, (struct line){
+                            .entry = ENTRY_LOCAL_INTERRUPT, .type = INT_NMI, .apic = EVERY_APIC, .pin = 1 });
         if (b->bad)
                 return;
         tables_set_u16(b->data + start + AT_LENGTH, (uint16_t)(b->at - start));

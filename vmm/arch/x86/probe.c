@@ -12,13 +12,14 @@
 #include "vmm/arch/x86/x86.h"
 #include "vmm/base/err.h"
 
-#define CODE_AT 0x1000u
-#define DATA_AT 0x800u
-#define CR0_PE  0x1ull
+#define CODE_AT    0x1000u
+#define DATA_AT    0x800u
+#define CR0_PE     0x1ull
 #define RFLAGS_ONE 0x2ull
 
 #define U32_BYTES(v) (v) & 0xff, (v) >> 8 & 0xff, (v) >> 16 & 0xff, (v) >> 24 & 0xff
 
+/* clang-format off */
 static const uint8_t code[] = {
         0xb9, U32_BYTES(X86_PROBE_LOOPS), /*        mov ecx, LOOPS */
         0x01, 0xc8,                       /* round: add eax, ecx   */
@@ -30,11 +31,18 @@ static const uint8_t code[] = {
         0xee,                             /*        out dx, al */
         0xf4,                             /*        hlt */
 };
+/* clang-format on */
 
 int x86_probe_setup(struct gmem *mem, struct kvm_sregs *sregs, struct kvm_regs *ret_regs)
 {
         static const struct kvm_segment flat = {
-                .selector = 0x18, .limit = 0xffffffff, .type = 3, .present = 1, .s = 1, .db = 1, .g = 1,
+                .selector = 0x18,
+                .limit = 0xffffffff,
+                .type = 3,
+                .present = 1,
+                .s = 1,
+                .db = 1,
+                .g = 1,
         };
         int r = gmem_write(mem, GPA(CODE_AT), code, sizeof(code));
 

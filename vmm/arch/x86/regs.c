@@ -9,19 +9,19 @@
 #include "vmm/arch/x86/layout.h"
 #include "vmm/arch/x86/x86.h"
 
-#define CR0_PE 0x1ull
-#define CR0_ET 0x10ull
-#define CR0_PG 0x80000000ull
-#define CR4_PAE 0x20ull
-#define EFER_LME 0x100ull
-#define EFER_LMA 0x400ull
+#define CR0_PE     0x1ull
+#define CR0_ET     0x10ull
+#define CR0_PG     0x80000000ull
+#define CR4_PAE    0x20ull
+#define EFER_LME   0x100ull
+#define EFER_LMA   0x400ull
 #define RFLAGS_ONE 0x2ull
 
 #define APIC_BASE_BSP    0x100ull
 #define APIC_BASE_ENABLE 0x800ull
 
-#define APIC_LVT0   0x350u
-#define LVT_MASKED  0x10000u
+#define APIC_LVT0  0x350u
+#define LVT_MASKED 0x10000u
 
 #define MSR_MISC_ENABLE   0x1a0u
 #define MISC_FAST_STRING  0x1ull    /* without it Linux takes the slow copies */
@@ -33,13 +33,28 @@
 
 /* Offsets in the GDT that regs and x86.c agree on: boot.rst wants these two. */
 static const struct kvm_segment code = {
-        .selector = X86_GDT_CODE, .limit = 0xffffffff, .type = 11, .present = 1, .s = 1, .l = 1, .g = 1,
+        .selector = X86_GDT_CODE,
+        .limit = 0xffffffff,
+        .type = 11,
+        .present = 1,
+        .s = 1,
+        .l = 1,
+        .g = 1,
 };
 static const struct kvm_segment data = {
-        .selector = X86_GDT_DATA, .limit = 0xffffffff, .type = 3, .present = 1, .s = 1, .db = 1, .g = 1,
+        .selector = X86_GDT_DATA,
+        .limit = 0xffffffff,
+        .type = 3,
+        .present = 1,
+        .s = 1,
+        .db = 1,
+        .g = 1,
 };
 static const struct kvm_segment task = {
-        .selector = X86_GDT_TASK, .limit = 0x67, .type = 11, .present = 1,
+        .selector = X86_GDT_TASK,
+        .limit = 0x67,
+        .type = 11,
+        .present = 1,
 };
 
 void x86_boot_sregs(struct kvm_sregs *ret)

@@ -112,6 +112,7 @@ static void put_acpi(struct gmem *mem, const struct arch_boot *boot)
  */
 static void put_reset_vector(struct gmem *mem)
 {
+        /* clang-format off */
         static const uint8_t code[] = {
                 0xba, (LAYOUT_POWER + 1) & 0xff, (LAYOUT_POWER + 1) >> 8, /* mov dx, reset port */
                 0xb0, 0x01,                                               /* mov al, 1 */
@@ -119,8 +120,10 @@ static void put_reset_vector(struct gmem *mem)
                 0xf4,                                                     /* hlt */
                 0xeb, 0xfd,                                               /* jmp to the hlt */
         };
+        /* clang-format on */
 
-        static_assert(LAYOUT_RESET_VECTOR + sizeof(code) <= LAYOUT_ACPI_END, "the vector is 16 bytes below 1 MiB");
+        static_assert(LAYOUT_RESET_VECTOR + sizeof(code) <= LAYOUT_ACPI_END,
+                      "the vector is 16 bytes below 1 MiB");
         put(mem, LAYOUT_RESET_VECTOR, code, sizeof(code));
 }
 

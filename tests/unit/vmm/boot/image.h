@@ -10,12 +10,12 @@
 #include "tests/unit/run.h"
 #include "vmm/boot/elf.h"
 
-#define IMAGE_RAM        0x800000ull /* what the files are made for */
-#define IMAGE_BYTES      0x6000u
-#define IMAGE_PHDRS_MAX  24u
-#define IMAGE_NOTES_AT   0x800u
-#define IMAGE_TEXT_AT    0x1000u
-#define IMAGE_DATA_AT    0x4100u
+#define IMAGE_RAM       0x800000ull /* what the files are made for */
+#define IMAGE_BYTES     0x6000u
+#define IMAGE_PHDRS_MAX 24u
+#define IMAGE_NOTES_AT  0x800u
+#define IMAGE_TEXT_AT   0x1000u
+#define IMAGE_DATA_AT   0x4100u
 
 /*
  * Text: two whole pages and a bit at 2 MiB. Data: begins and ends within pages, with bss behind it.
@@ -70,12 +70,25 @@ static inline void image_make_elf(struct image *i)
                 .e_shnum = 40,
                 .e_shstrndx = 39,
         };
-        i->phdrs[0] = (Elf64_Phdr){ .p_type = PT_LOAD, .p_flags = PF_R | PF_W, .p_offset = IMAGE_DATA_AT,
-                                    .p_paddr = 0x204100, .p_filesz = 0x1e00, .p_memsz = 0x5000, .p_align = 0x1000 };
-        i->phdrs[1] = (Elf64_Phdr){ .p_type = PT_LOAD, .p_flags = PF_R | PF_X, .p_offset = IMAGE_TEXT_AT,
-                                    .p_paddr = 0x200000, .p_filesz = 0x2080, .p_memsz = 0x2080, .p_align = 0x1000 };
-        i->phdrs[2] = (Elf64_Phdr){ .p_type = PT_NOTE, .p_offset = IMAGE_NOTES_AT, .p_filesz = notes,
-                                    .p_memsz = notes, .p_align = 4 };
+        i->phdrs[0] = (Elf64_Phdr){ .p_type = PT_LOAD,
+                                    .p_flags = PF_R | PF_W,
+                                    .p_offset = IMAGE_DATA_AT,
+                                    .p_paddr = 0x204100,
+                                    .p_filesz = 0x1e00,
+                                    .p_memsz = 0x5000,
+                                    .p_align = 0x1000 };
+        i->phdrs[1] = (Elf64_Phdr){ .p_type = PT_LOAD,
+                                    .p_flags = PF_R | PF_X,
+                                    .p_offset = IMAGE_TEXT_AT,
+                                    .p_paddr = 0x200000,
+                                    .p_filesz = 0x2080,
+                                    .p_memsz = 0x2080,
+                                    .p_align = 0x1000 };
+        i->phdrs[2] = (Elf64_Phdr){ .p_type = PT_NOTE,
+                                    .p_offset = IMAGE_NOTES_AT,
+                                    .p_filesz = notes,
+                                    .p_memsz = notes,
+                                    .p_align = 4 };
 }
 
 static inline void image_set16(struct image *i, size_t at, uint16_t v)
@@ -146,7 +159,8 @@ static inline void image_expect(struct gmem *mem, uint64_t at, size_t n, uint8_t
                 size_t part = n - done < sizeof(bytes) ? n - done : sizeof(bytes);
 
                 ck_assert_int_eq(gmem_read(mem, GPA(at + done), bytes, part), 0);
-                ck_assert_msg(!memcmp(bytes, good, part), "from %#lx: not all %#x", (unsigned long)(at + done), value);
+                ck_assert_msg(!memcmp(bytes, good, part), "from %#lx: not all %#x",
+                              (unsigned long)(at + done), value);
                 done += part;
         }
 }

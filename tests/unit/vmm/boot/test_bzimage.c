@@ -132,9 +132,14 @@ START_TEST(test_native)
                 const char *text;
                 bool native;
         } rows[] = {
-                { "6.12.1-vmlet (me@here) #1", true }, { "6.12.1-vmlet", true },    { "6.12.1-vmlet-2 #1", true },
-                { "6.12.1 (me@my-vmlet) #1", false },  { "6.12.1-cloud", false },   { "", false },
-                { "-vmle", false },                    { " 6.12-vmlet", false },
+                { "6.12.1-vmlet (me@here) #1", true },
+                { "6.12.1-vmlet", true },
+                { "6.12.1-vmlet-2 #1", true },
+                { "6.12.1 (me@my-vmlet) #1", false },
+                { "6.12.1-cloud", false },
+                { "", false },
+                { "-vmle", false },
+                { " 6.12-vmlet", false },
         };
 
         for (unsigned i = 0; i < array_size(rows); i++)
@@ -192,9 +197,12 @@ END_TEST
 int main(void)
 {
         const struct run_test tests[] = {
-                { test_good, 1 },   { test_hostile, array_size(hostile) },
-                { test_cut_anywhere, 1 }, { test_limits, 1 },
-                { test_native, 1 }, { test_load, 1 },
+                { test_good, 1 },
+                { test_hostile, array_size(hostile) },
+                { test_cut_anywhere, 1 },
+                { test_limits, 1 },
+                { test_native, 1 },
+                { test_load, 1 },
                 { test_version_out_of_the_file, 1 },
         };
 

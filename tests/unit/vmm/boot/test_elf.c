@@ -29,7 +29,22 @@ START_TEST(test_good)
 }
 END_TEST
 
-enum field { MAGIC, CLASS, DATA, TYPE, MACHINE, ENTRY, PHOFF, PHENTSIZE, PHNUM, OFFSET, PADDR, FILESZ, MEMSZ, SIZE };
+enum field {
+        MAGIC,
+        CLASS,
+        DATA,
+        TYPE,
+        MACHINE,
+        ENTRY,
+        PHOFF,
+        PHENTSIZE,
+        PHNUM,
+        OFFSET,
+        PADDR,
+        FILESZ,
+        MEMSZ,
+        SIZE
+};
 
 /* One field of a good file is changed; segment fields are those of the text. */
 static void spoil(struct image *i, enum field f, uint64_t v)
@@ -170,7 +185,8 @@ START_TEST(test_segment_limit)
                 image_make_elf(&image);
                 image.ehdr.e_phnum = (uint16_t)n;
                 for (unsigned i = 2; i < n; i++)
-                        image.phdrs[i] = (Elf64_Phdr){ .p_type = PT_LOAD, .p_paddr = 0x300000 - i * 0x1000,
+                        image.phdrs[i] = (Elf64_Phdr){ .p_type = PT_LOAD,
+                                                       .p_paddr = 0x300000 - i * 0x1000,
                                                        .p_memsz = 0x1000 };
                 ck_assert_int_eq(parse(&image, &e), n > ELF_SEGMENTS_MAX ? ELF_E_SEGMENTS : 0);
         }

@@ -20,26 +20,32 @@ START_TEST(test_place)
                 { "small", 50000, 16 * MIB, 32 * MIB, 2 * GIB - 1, 128 * MIB, MIB },
                 { "as large as small can be", MIB, 16 * MIB, 32 * MIB, 2 * GIB - 1, 128 * MIB, MIB },
                 { "a byte larger", MIB + 1, 16 * MIB, 32 * MIB, 2 * GIB - 1, 128 * MIB, 127 * MIB - 4096 },
-                { "kernel is in the small place", 5000, MIB, 8 * MIB, 2 * GIB - 1, 128 * MIB, 128 * MIB - 8192 },
-                { "kernel ends in the small place", 5000, MIB + 8191, 8 * MIB, 2 * GIB - 1, 128 * MIB, 128 * MIB - 8192 },
+                { "kernel is in the small place", 5000, MIB, 8 * MIB, 2 * GIB - 1, 128 * MIB,
+                  128 * MIB - 8192 },
+                { "kernel ends in the small place", 5000, MIB + 8191, 8 * MIB, 2 * GIB - 1, 128 * MIB,
+                  128 * MIB - 8192 },
                 { "just before the kernel", 8192, MIB + 8192, 8 * MIB, 2 * GIB - 1, 128 * MIB, MIB },
-                { "below what the kernel allows", 20 * MIB, 16 * MIB, 32 * MIB, 64 * MIB - 1, 128 * MIB, 44 * MIB },
+                { "below what the kernel allows", 20 * MIB, 16 * MIB, 32 * MIB, 64 * MIB - 1, 128 * MIB,
+                  44 * MIB },
                 { "odd limit", 20 * MIB, 16 * MIB, 32 * MIB, 64 * MIB + 5, 128 * MIB, 44 * MIB },
                 { "under the kernel", 10 * MIB, 16 * MIB, 120 * MIB, 2 * GIB - 1, 128 * MIB, 6 * MIB },
                 { "just under the kernel", 15 * MIB, 16 * MIB, 120 * MIB, 2 * GIB - 1, 128 * MIB, MIB },
                 { "nowhere", 15 * MIB + 1, 16 * MIB, 120 * MIB, 2 * GIB - 1, 128 * MIB, 0 },
-                { "touches the kernel's end", 96 * MIB, 16 * MIB, 32 * MIB, 2 * GIB - 1, 128 * MIB, 32 * MIB },
+                { "touches the kernel's end", 96 * MIB, 16 * MIB, 32 * MIB, 2 * GIB - 1, 128 * MIB,
+                  32 * MIB },
                 { "a byte too many", 96 * MIB + 1, 16 * MIB, 32 * MIB, 2 * GIB - 1, 128 * MIB, 0 },
                 { "nothing", 0, 16 * MIB, 32 * MIB, 2 * GIB - 1, 128 * MIB, 0 },
                 { "larger than RAM", 129 * MIB, 16 * MIB, 32 * MIB, 2 * GIB - 1, 128 * MIB, 0 },
                 { "near 2^64", UINT64_MAX, 16 * MIB, 32 * MIB, 2 * GIB - 1, 128 * MIB, 0 },
-                { "page less than 2^64", UINT64_MAX - 4096, 16 * MIB, 32 * MIB, UINT64_MAX - 1, 128 * MIB, 0 },
+                { "page less than 2^64", UINT64_MAX - 4096, 16 * MIB, 32 * MIB, UINT64_MAX - 1, 128 * MIB,
+                  0 },
                 { "kernel allows none", 5000, 16 * MIB, 32 * MIB, 0, 128 * MIB, 0 },
                 { "much RAM", 20 * MIB, 16 * MIB, 32 * MIB, 4 * GIB - 1, 3 * GIB, 3 * GIB - 20 * MIB },
         };
 
         for (unsigned i = 0; i < array_size(rows); i++) {
-                struct kernel k = { .start = rows[i].kernel_start, .end = rows[i].kernel_end,
+                struct kernel k = { .start = rows[i].kernel_start,
+                                    .end = rows[i].kernel_end,
                                     .initrd_max = rows[i].max };
                 gpa_t at = GPA(0);
                 int r = initrd_place(rows[i].size, &k, rows[i].ram_end, &at);

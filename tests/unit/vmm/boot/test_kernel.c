@@ -19,7 +19,7 @@ START_TEST(test_sniff)
                 { "text", 0, 11, "#!/bin/sh\n\n", KERNEL_E_UNKNOWN },
                 { "gzip", 0, 3, "\x1f\x8b\x08", KERNEL_E_PACKED },
                 { "zstd", 0, 4, "\x28\xb5\x2f\xfd", KERNEL_E_PACKED },
-                { "xz", 0, 6, "\xfd" "7zXZ\0", KERNEL_E_PACKED },
+                { "xz", 0, 6, "\3757zXZ\0", KERNEL_E_PACKED },
                 { "arm64", 0x38, 4, "ARM\x64", KERNEL_E_ARM64 },
                 { "EFI", 0, 2, "MZ", KERNEL_E_EFI },
         };

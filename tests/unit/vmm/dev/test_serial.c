@@ -325,7 +325,11 @@ START_TEST(test_hostile_state)
                 const char *what;
                 size_t at;
                 uint8_t value;
-        } rows[] = { { "IER", 0, 0x10 }, { "MCR", 2, 0x20 }, { "flags", 6, 0x10 }, { "length", 7, 17 }, { "much", 7, 255 } };
+        } rows[] = { { "IER", 0, 0x10 },
+                     { "MCR", 2, 0x20 },
+                     { "flags", 6, 0x10 },
+                     { "length", 7, 17 },
+                     { "much", 7, 255 } };
         uint8_t good[64], bad[64];
         struct buf a = buf_of(good, sizeof(good));
         struct port p;
@@ -427,9 +431,15 @@ END_TEST
 int main(void)
 {
         const TTest *const tests[] = {
-                test_reset_state, test_masks, test_divisor, test_output, test_width, test_transmit_interrupt, test_gate,
-                test_input, test_input_limit, test_early_input, test_loopback, test_line_status_interrupt, test_state,
-                test_hostile_state, test_out_waits, test_out_reader_gone, test_out_stops,
+                test_reset_state, test_masks,
+                test_divisor,     test_output,
+                test_width,       test_transmit_interrupt,
+                test_gate,        test_input,
+                test_input_limit, test_early_input,
+                test_loopback,    test_line_status_interrupt,
+                test_state,       test_hostile_state,
+                test_out_waits,   test_out_reader_gone,
+                test_out_stops,
         };
 
         return run_tests("serial", tests, array_size(tests));

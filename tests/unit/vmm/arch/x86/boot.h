@@ -9,12 +9,16 @@
 
 static inline struct arch_device boot_device(unsigned i)
 {
-        return (struct arch_device){ .base = LAYOUT_MMIO + i * LAYOUT_MMIO_STEP, .size = LAYOUT_MMIO_BYTES,
+        return (struct arch_device){ .base = LAYOUT_MMIO + i * LAYOUT_MMIO_STEP,
+                                     .size = LAYOUT_MMIO_BYTES,
                                      .gsi = LAYOUT_MMIO_GSI + i };
 }
 
 static const struct kernel boot_kernel = {
-        .kind = KERNEL_ELF, .entry = { 0x1000000 }, .start = 0x1000000, .end = 0x2400000,
+        .kind = KERNEL_ELF,
+        .entry = { 0x1000000 },
+        .start = 0x1000000,
+        .end = 0x2400000,
 };
 
 /* @devices: room for LAYOUT_MMIO_MAX. */
@@ -24,7 +28,13 @@ static inline struct arch_boot boot_of(enum arch_platform platform, unsigned nr_
         for (unsigned i = 0; i < nr_devices; i++)
                 devices[i] = boot_device(i);
         return (struct arch_boot){
-                .platform = platform, .nr_vcpus = nr_vcpus, .memory_bytes = 128 * TEST_MIB, .cmdline = "quiet",
-                .kernel = &boot_kernel, .devices = devices, .nr_devices = nr_devices, .has_serial = true,
+                .platform = platform,
+                .nr_vcpus = nr_vcpus,
+                .memory_bytes = 128 * TEST_MIB,
+                .cmdline = "quiet",
+                .kernel = &boot_kernel,
+                .devices = devices,
+                .nr_devices = nr_devices,
+                .has_serial = true,
         };
 }

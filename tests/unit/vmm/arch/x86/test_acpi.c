@@ -122,17 +122,19 @@ END_TEST
 
 START_TEST(test_aml_bytes)
 {
+        /* clang-format off */
         static const uint8_t expected[] = {
-                0x5b, 0x82, 0x45, 0x04, 'C', 'O', 'M', '1',         /* Device (COM1) */
+                0x5b, 0x82, 0x45, 0x04, 'C', 'O', 'M', '1',          /* Device (COM1) */
                 0x08, '_',  'H',  'I',  'D', 0x0c, 0x41, 0xd0, 5, 1, /* EisaId ("PNP0501") */
                 0x08, '_',  'U',  'I',  'D', 0x01,
                 0x08, 'N',  'U',  'M',  'B', 0x0a, 0x80,
                 0x08, 'W',  'O',  'R',  'D', 0x0c, 0x00, 1, 0, 0,
                 0x08, '_',  'C',  'R',  'S', 0x11, 0x48, 0x01, 0x0b, 0x13, 0x00,
-                0x47, 1,    0xf8, 3,    0xf8, 3,   1,    8,
-                0x89, 6,    0,    3,    1,   4,    0,    0,  0,
+                0x47, 1,    0xf8, 3,    0xf8, 3,   1,    8,          /* ports */
+                0x89, 6,    0,    3,    1,   4,    0,    0,  0,      /* interrupt */
                 0x79, 0,
         };
+        /* clang-format on */
         uint8_t bytes[128];
         struct buf b = buf_of(bytes, sizeof(bytes));
         size_t device = aml_open(&b, AML_DEVICE, "COM1"), resources;
@@ -165,7 +167,8 @@ static char *disassemble(const uint8_t *dsdt, size_t len)
         fclose(f);
         (void)snprintf(command, sizeof(command),
                        "cd %s && iasl -d dsdt.aml >log 2>&1 && iasl -we -p again dsdt.dsl >>log 2>&1 && "
-                       "cat dsdt.dsl || cat log; rm -rf %s", folder, folder);
+                       "cat dsdt.dsl || cat log; rm -rf %s",
+                       folder, folder);
         f = popen(command, "re");
         ck_assert_ptr_nonnull(f);
         ck_assert_uint_gt(fread(text, 1, 65535, f), 0);

@@ -231,7 +231,8 @@ END_TEST
 int main(void)
 {
         const TTest *const tests[] = {
-                test_ram, test_native, test_acpi, test_page_tables, test_registers, test_msrs_and_lapic, test_probe,
+                test_ram,       test_native,         test_acpi,  test_page_tables,
+                test_registers, test_msrs_and_lapic, test_probe,
         };
 
         return run_tests("x86", tests, array_size(tests));
