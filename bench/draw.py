@@ -3,12 +3,13 @@ from xml.sax.saxutils import escape
 
 LEFT, WIDTH, BAR, GAP, TOP, LABEL = 24, 760, 34, 74, 84, 12
 COLOURS = ('#8a8f98', '#c98a1b', '#b5539c', '#3b82c4', '#2f9e77', '#c4574a')
-STYLE = """
-  text { font: 13px system-ui, sans-serif; fill: #1c2128; }
-  .title { font-size: 17px; font-weight: 600; }
-  .soft { font-size: 12px; fill: #59636e; }
-  .line { stroke: #59636e; stroke-opacity: .35; }
-  @media (prefers-color-scheme: dark) { text { fill: #e6edf3; } .soft { fill: #9aa4af; } .line { stroke: #9aa4af; } }
+LIGHT = '.paper { fill: #fff; } text { fill: #1c2128; } .soft { fill: #59636e; } .line { stroke: #59636e; }'
+DARK = '.paper { fill: #0d1117; } text { fill: #e6edf3; } .soft { fill: #9aa4af; } .line { stroke: #9aa4af; }'
+STYLE = f"""
+  text {{ font: 13px system-ui, sans-serif; }} .title {{ font-size: 17px; font-weight: 600; }}
+  .soft {{ font-size: 12px; }} .line {{ stroke-opacity: .35; }}
+  {LIGHT}
+  @media (prefers-color-scheme: dark) {{ {DARK} }}
 """
 
 
@@ -66,4 +67,5 @@ def bars(title, subtitle, rows):
     height = bottom + 62
     body = '\n'.join('  ' + line for line in lines)
     return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {LEFT * 2 + WIDTH} {height}" '
-            f'width="{LEFT * 2 + WIDTH}" height="{height}">\n<style>{STYLE}</style>\n{body}\n</svg>\n')
+            f'width="{LEFT * 2 + WIDTH}" height="{height}">\n<style>{STYLE}</style>\n'
+            f'  <rect class="paper" width="100%" height="100%" rx="8"/>\n{body}\n</svg>\n')
