@@ -48,6 +48,9 @@ static int open_input(const char *what, const char *path, int flags, struct stat
         if (fd < 0 && (errno == EACCES || errno == EPERM || errno == EROFS))
                 return problem_set(p, VMM_E_INPUT, "%s '%s': no permission to %s it", what, path,
                                    (flags & O_ACCMODE) == O_RDWR ? "write (add ,ro to only read)" : "read");
+        if (fd < 0 && errno == EBUSY)
+                return problem_set(p, VMM_E_INPUT, "%s '%s' is in use by this host: unmount it, or share it with ,ro",
+                                   what, path);
         if (fd < 0)
                 return problem_set(p, VMM_E_INPUT, "%s '%s': %s", what, path,
                                    errno == ENOENT ? "no such file" : strerror(errno));
@@ -80,7 +83,8 @@ static uint32_t block_bytes_of(int fd, const struct config_disk *d)
 
 static int open_disk(struct files_disk *ret, const struct config_disk *d, struct problem *p)
 {
-        int mode = d->read_only ? O_RDONLY : O_RDWR;
+        /* O_EXCL: a block device that is mounted is refused. It means nothing for files. */
+        int mode = d->read_only ? O_RDONLY : O_RDWR | O_EXCL;
         struct stat st;
         off_t size;
 

@@ -92,6 +92,22 @@ def test_image_locked_by_another_machine(new_vm):
     second.boot('--disk', path)
 
 
+def test_mounted_block_device(vm):
+    path, place = vm.folder / 'x.img', vm.folder / 'mnt'
+    path.write_bytes(b'\0' * (4 << 20))
+    place.mkdir()
+    subprocess.run(['mkfs.ext4', '-q', path], check=True)
+    if subprocess.run(['mount', '-o', 'loop', path, place], check=False).returncode:
+        pytest.skip('no loop device can be mounted')
+    try:
+        device = subprocess.run(['findmnt', '-n', '-o', 'SOURCE', place], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+        refused(vm, 3, ['in use by this host'], '--disk', device)
+        vm.boot('--disk', f'{device},ro')
+    finally:
+        vm.end()
+        subprocess.run(['umount', place], check=True)
+
+
 def test_image_not_permitted(vm, build):
     path = vm.folder / 'x.img'
     path.write_bytes(b'\0' * 512)
