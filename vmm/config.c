@@ -16,10 +16,11 @@ const char *const config_platform_names[] = { "auto", "native", "acpi", NULL };
 int config_check(const struct vm_config *c, struct problem *p)
 {
         if (!c->kernel)
-                return problem_set(p, VMM_E_USAGE, "no kernel given: use --kernel FILE (a bzImage or a vmlinux)");
+                return problem_set(p, VMM_E_USAGE,
+                                   "no kernel given: use --kernel FILE (a bzImage or a vmlinux)");
         if (!c->cpus || c->cpus > CONFIG_CPUS_MAX)
-                return problem_set(p, VMM_E_USAGE, "%u vCPUs are out of range: use --cpus with 1 to %u", c->cpus,
-                                   CONFIG_CPUS_MAX);
+                return problem_set(p, VMM_E_USAGE, "%u vCPUs are out of range: use --cpus with 1 to %u",
+                                   c->cpus, CONFIG_CPUS_MAX);
         if (c->memory_bytes < CONFIG_MEMORY_MIN || c->memory_bytes > CONFIG_MEMORY_MAX)
                 return problem_set(p, VMM_E_USAGE,
                                    "memory of %llu MiB is out of range: use --memory with %llu to %llu MiB",
@@ -31,7 +32,8 @@ int config_check(const struct vm_config *c, struct problem *p)
                                    (unsigned long long)c->memory_bytes);
         /* virtio 1.2, 5.10.4: 0, 1 and 2 are reserved, and the upper half of the field must be 0. */
         if (c->guest_cid < 3 || c->guest_cid >= UINT32_MAX)
-                return problem_set(p, VMM_E_USAGE, "guest CID %llu is reserved: use --guest-cid with 3 or more",
+                return problem_set(p, VMM_E_USAGE,
+                                   "guest CID %llu is reserved: use --guest-cid with 3 or more",
                                    (unsigned long long)c->guest_cid);
         return 0;
 }

@@ -12,7 +12,7 @@
 #include "vmm/base/log.h"
 
 #define CONFIG_DISKS_MAX  16u
-#define CONFIG_SERIAL_MAX 20u /* bytes of a disk's serial id: virtio 1.2, 5.2.6 */
+#define CONFIG_SERIAL_MAX 20u  /* bytes of a disk's serial id: virtio 1.2, 5.2.6 */
 #define CONFIG_CPUS_MAX   255u /* ids of the local APIC that every kernel understands */
 #define CONFIG_MEMORY_MIN (32ull << 20)
 #define CONFIG_MEMORY_MAX (1ull << 40)

@@ -139,7 +139,8 @@ void console_has_room(struct console *c)
         loop_post(c->loop, &c->room);
 }
 
-int console_new(struct console **ret, struct loop *loop, struct serial *serial, void (*on_quit)(void *ctx), void *ctx)
+int console_new(struct console **ret, struct loop *loop, struct serial *serial, void (*on_quit)(void *ctx),
+                void *ctx)
 {
         struct console *c = calloc(1, sizeof(*c));
         int r;

@@ -213,7 +213,8 @@ void devices_write_stats(const struct devices *d, FILE *f)
         for (unsigned i = 0; i < d->nr; i++) {
                 const struct virtio_dev *dev = d->slots[i].dev;
 
-                (void)fprintf(f, "%s\"%s\":{\"guest_errors\":%" PRIu64, i ? "," : "", dev->name, dev->guest_errors);
+                (void)fprintf(f, "%s\"%s\":{\"guest_errors\":%" PRIu64, i ? "," : "", dev->name,
+                              dev->guest_errors);
                 for (unsigned s = 0; s < dev->nr_stats; s++)
                         (void)fprintf(f, ",\"%s\":%" PRIu64, dev->stats[s].name, dev->stats[s].n);
                 (void)fputc('}', f);

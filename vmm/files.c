@@ -30,13 +30,15 @@ static int open_kvm(struct problem *p)
         if (fd >= 0)
                 return fd;
         if (errno == ENOENT || errno == ENODEV || errno == ENXIO)
-                return problem_set(p, VMM_E_KVM,
-                                   "no /dev/kvm: load the module kvm_intel or kvm_amd, switch virtualization on "
-                                   "in the firmware, or use lab/run");
+                return problem_set(
+                        p, VMM_E_KVM,
+                        "no /dev/kvm: load the module kvm_intel or kvm_amd, switch virtualization on "
+                        "in the firmware, or use lab/run");
         if (errno == EACCES || errno == EPERM)
-                return problem_set(p, VMM_E_KVM,
-                                   "no permission for /dev/kvm: join its group (usermod -aG kvm NAME, then log in "
-                                   "again) or use lab/run");
+                return problem_set(
+                        p, VMM_E_KVM,
+                        "no permission for /dev/kvm: join its group (usermod -aG kvm NAME, then log in "
+                        "again) or use lab/run");
         return problem_set(p, VMM_E_KVM, "cannot open /dev/kvm: %s", strerror(errno));
 }
 
@@ -49,8 +51,9 @@ static int open_input(const char *what, const char *path, int flags, struct stat
                 return problem_set(p, VMM_E_INPUT, "%s '%s': no permission to %s it", what, path,
                                    (flags & O_ACCMODE) == O_RDWR ? "write (add ,ro to only read)" : "read");
         if (fd < 0 && errno == EBUSY)
-                return problem_set(p, VMM_E_INPUT, "%s '%s' is in use by this host: unmount it, or share it with ,ro",
-                                   what, path);
+                return problem_set(p, VMM_E_INPUT,
+                                   "%s '%s' is in use by this host: unmount it, or share it with ,ro", what,
+                                   path);
         if (fd < 0)
                 return problem_set(p, VMM_E_INPUT, "%s '%s': %s", what, path,
                                    errno == ENOENT ? "no such file" : strerror(errno));
@@ -59,7 +62,8 @@ static int open_input(const char *what, const char *path, int flags, struct stat
         if (S_ISDIR(ret_st->st_mode))
                 return problem_set(p, VMM_E_INPUT, "%s '%s' is a directory; a file is needed", what, path);
         if (!S_ISREG(ret_st->st_mode) && !S_ISBLK(ret_st->st_mode))
-                return problem_set(p, VMM_E_INPUT, "%s '%s' is neither a file nor a block device", what, path);
+                return problem_set(p, VMM_E_INPUT, "%s '%s' is neither a file nor a block device", what,
+                                   path);
         return steal_fd(&fd);
 }
 
@@ -78,7 +82,8 @@ static uint32_t block_bytes_of(int fd, const struct config_disk *d)
 {
         static uint8_t sector[SECTOR_BYTES] __attribute__((aligned(DIRECT_ALIGN)));
 
-        return d->direct && pread(fd, sector, sizeof(sector), 0) < 0 && errno == EINVAL ? DIRECT_ALIGN : SECTOR_BYTES;
+        return d->direct && pread(fd, sector, sizeof(sector), 0) < 0 && errno == EINVAL ? DIRECT_ALIGN
+                                                                                        : SECTOR_BYTES;
 }
 
 static int open_disk(struct files_disk *ret, const struct config_disk *d, struct problem *p)
@@ -92,21 +97,25 @@ static int open_disk(struct files_disk *ret, const struct config_disk *d, struct
         if (ret->fd < 0)
                 return -1;
         if (d->direct && fcntl(ret->fd, F_SETFL, O_DIRECT) < 0)
-                return problem_set(p, VMM_E_INPUT, "image '%s': its file system has no direct I/O; leave out ,direct",
+                return problem_set(p, VMM_E_INPUT,
+                                   "image '%s': its file system has no direct I/O; leave out ,direct",
                                    d->path);
         if (lock_disk(ret->fd, d, p))
                 return -1;
         size = lseek(ret->fd, 0, SEEK_END);
         if (size < 0)
-                return problem_set(p, VMM_E_INPUT, "image '%s': its size is unknown: %s", d->path, strerror(errno));
+                return problem_set(p, VMM_E_INPUT, "image '%s': its size is unknown: %s", d->path,
+                                   strerror(errno));
         if (!size)
                 return problem_set(p, VMM_E_INPUT, "image '%s' is empty", d->path);
         if ((uint64_t)size % SECTOR_BYTES)
-                return problem_set(p, VMM_E_INPUT,
-                                   "image '%s' has %lld bytes, which is not a multiple of %u: is it a raw disk image?",
-                                   d->path, (long long)size, SECTOR_BYTES);
+                return problem_set(
+                        p, VMM_E_INPUT,
+                        "image '%s' has %lld bytes, which is not a multiple of %u: is it a raw disk image?",
+                        d->path, (long long)size, SECTOR_BYTES);
         if (d->direct && (uint64_t)size % DIRECT_ALIGN)
-                return problem_set(p, VMM_E_INPUT, "image '%s' has %lld bytes, not a multiple of %u: leave out ,direct",
+                return problem_set(p, VMM_E_INPUT,
+                                   "image '%s' has %lld bytes, not a multiple of %u: leave out ,direct",
                                    d->path, (long long)size, DIRECT_ALIGN);
         ret->size_bytes = (uint64_t)size;
         ret->block_bytes = block_bytes_of(ret->fd, d);
@@ -116,7 +125,8 @@ static int open_disk(struct files_disk *ret, const struct config_disk *d, struct
 /* Ours lies in ../initramfs in a build, and in ../libexec/vmlet once installed. */
 static int open_own_initrd(struct problem *p)
 {
-        static const char *const places[] = { "../initramfs/initramfs.cpio", "../libexec/vmlet/initramfs.cpio" };
+        static const char *const places[] = { "../initramfs/initramfs.cpio",
+                                              "../libexec/vmlet/initramfs.cpio" };
         char path[4096];
         ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 64);
         char *slash;
@@ -131,7 +141,8 @@ static int open_own_initrd(struct problem *p)
                 if (fd >= 0)
                         return fd;
         }
-        return problem_set(p, VMM_E_INPUT, "our initramfs is missing (%s): install it, or use --initrd FILE", path);
+        return problem_set(p, VMM_E_INPUT, "our initramfs is missing (%s): install it, or use --initrd FILE",
+                           path);
 }
 
 static int open_initrd(struct files *f, const struct vm_config *c, struct problem *p)
@@ -166,7 +177,8 @@ static int open_serial(struct files *f, const struct vm_config *c, struct proble
                 return open_report(&f->serial, "the console to", c->serial, p);
         f->serial = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
         if (f->serial < 0)
-                return problem_set(p, VMM_E_INPUT, "no standard output for the console: use --serial off or FILE");
+                return problem_set(p, VMM_E_INPUT,
+                                   "no standard output for the console: use --serial off or FILE");
         return 0;
 }
 
@@ -197,7 +209,13 @@ static int open_all(struct files *f, const struct vm_config *c, struct problem *
 static void forget(struct files *f)
 {
         *f = (struct files){
-                .kvm = -1, .kernel = -1, .initrd = -1, .vsock = -1, .serial = -1, .timeline = -1, .stats = -1,
+                .kvm = -1,
+                .kernel = -1,
+                .initrd = -1,
+                .vsock = -1,
+                .serial = -1,
+                .timeline = -1,
+                .stats = -1,
         };
         for (unsigned i = 0; i < CONFIG_DISKS_MAX; i++)
                 f->disks[i].fd = -1;
@@ -206,7 +224,6 @@ static void forget(struct files *f)
 int files_open(struct files *f, const struct vm_config *c, struct problem *p)
 {
         forget(f);
-        f->config = c;
         if (open_all(f, c, p)) {
                 files_close(f);
                 return -1;

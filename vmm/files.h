@@ -17,14 +17,13 @@ struct files_disk {
 struct files {
         int kvm;
         int kernel;
-        int initrd; /* -1: none */
+        int initrd;     /* -1: none */
         bool has_agent; /* the initrd is ours */
         struct files_disk disks[CONFIG_DISKS_MAX];
-        int vsock;  /* listening; -1: none */
+        int vsock;                  /* listening; -1: none */
         struct vsock_uds vsock_uds; /* path "": none was made */
-        int serial; /* output of the console; -1: off. STDOUT_FILENO stays the caller's */
-        int timeline, stats; /* -1: none */
-        struct vm_config const *config; /* borrowed */
+        int serial;                 /* output of the console; -1: off. STDOUT_FILENO stays the caller's */
+        int timeline, stats;        /* -1: none */
 };
 
 /*

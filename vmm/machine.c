@@ -107,8 +107,8 @@ void machine_on_asked_end(void *ctx)
         end(ctx, VMM_ENDED, "");
 }
 
-int machine_new(struct machine **ret, const struct vm_config *c, struct files *files, struct timeline *timeline,
-                struct problem *p)
+int machine_new(struct machine **ret, const struct vm_config *c, struct files *files,
+                struct timeline *timeline, struct problem *p)
 {
         cleanup(machine_freep) struct machine *m = calloc(1, sizeof(*m));
 
@@ -162,7 +162,8 @@ static int word_end(const struct machine *m, struct problem *p)
                 (void)problem_set(p, status, "ended before the guest powered off");
                 break;
         case VMM_E_BOOT_TIMEOUT:
-                (void)problem_set(p, status, "the guest's agent was not ready within %" PRIu64
+                (void)problem_set(p, status,
+                                  "the guest's agent was not ready within %" PRIu64
                                   " ms: see its console (--serial), or allow more with --boot-timeout",
                                   m->config->boot_timeout_ns / 1000000);
                 break;

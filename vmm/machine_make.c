@@ -52,8 +52,8 @@ static int check_resources(struct machine *m, struct problem *p)
         unsigned max = kvm_max_vcpus(m->kvm), host = kvm_recommended_vcpus(m->kvm);
 
         if (c->cpus > max)
-                return problem_set(p, VMM_E_RESOURCES, "%u vCPUs are more than this KVM allows: use at most %u",
-                                   c->cpus, max);
+                return problem_set(p, VMM_E_RESOURCES,
+                                   "%u vCPUs are more than this KVM allows: use at most %u", c->cpus, max);
         if (c->cpus > host)
                 log_warn("%u vCPUs on a host of %u processors: they will wait for each other", c->cpus, host);
         if (!c->overcommit && !memory_is_free(c->memory_bytes))
@@ -69,11 +69,13 @@ static int make_vm(struct machine *m, struct problem *p)
         int r = kvm_new(&m->kvm, steal_fd(&m->files->kvm));
 
         if (r == KVM_E_VERSION)
-                return problem_set(p, VMM_E_KVM, "/dev/kvm speaks another API version than 12: update the kernel");
+                return problem_set(p, VMM_E_KVM,
+                                   "/dev/kvm speaks another API version than 12: update the kernel");
         if (r == KVM_E_CAPS)
                 return problem_set(p, VMM_E_KVM, "/dev/kvm is too old: Linux 4.12 or later is needed");
         if (r == -EBUSY)
-                return problem_set(p, VMM_E_KVM, "/dev/kvm is busy: another hypervisor has the processor's extensions");
+                return problem_set(p, VMM_E_KVM,
+                                   "/dev/kvm is busy: another hypervisor has the processor's extensions");
         if (r < 0)
                 return problem_set(p, VMM_E_KVM, "cannot create a VM: %s", strerror(-r));
         if (check_resources(m, p))
@@ -102,8 +104,8 @@ static int make_memory(struct machine *m, struct problem *p)
                 return 0;
         r = initrd_load(m->mem, m->files->initrd, &m->kernel, ram_end, &m->initrd);
         if (r > 0)
-                return problem_set(p, VMM_E_INPUT, "initrd '%s': %s", m->config->initrd ? m->config->initrd : "(ours)",
-                                   initrd_strerror(r));
+                return problem_set(p, VMM_E_INPUT, "initrd '%s': %s",
+                                   m->config->initrd ? m->config->initrd : "(ours)", initrd_strerror(r));
         return r < 0 ? host_problem(p, "cannot load the initrd", r) : 0;
 }
 
@@ -149,7 +151,12 @@ static int make_serial(struct machine *m)
 static int make_devices(struct machine *m, struct problem *p)
 {
         struct devices_env env = {
-                .config = m->config, .files = m->files, .loop = m->loop, .mem = m->mem, .kvm = m->kvm, .mmio = &m->mmio,
+                .config = m->config,
+                .files = m->files,
+                .loop = m->loop,
+                .mem = m->mem,
+                .kvm = m->kvm,
+                .mmio = &m->mmio,
         };
         int r = make_serial(m);
 

@@ -46,12 +46,24 @@ struct option {
         enum options_mode mode;
 };
 
-#define GROUP(text)                   { .name = (text), .kind = KIND_GROUP }
-#define AT(field)                     offsetof(struct vm_config, field)
-#define FIELD(n, k, field, a, h)      { .name = (n), .kind = (k), .offset = AT(field), .arg = (a), .help = (h) }
-#define CHOICE(n, field, a, h, words) \
-        { .name = (n), .kind = KIND_CHOICE, .offset = AT(field), .arg = (a), .help = (h), .choices = (words) }
-#define MODE(n, m, h)                 { .name = (n), .kind = KIND_MODE, .mode = (m), .help = (h) }
+#define GROUP(text)                                                                                          \
+        {                                                                                                    \
+                .name = (text), .kind = KIND_GROUP                                                           \
+        }
+#define AT(field) offsetof(struct vm_config, field)
+#define FIELD(n, k, field, a, h)                                                                             \
+        {                                                                                                    \
+                .name = (n), .kind = (k), .offset = AT(field), .arg = (a), .help = (h)                       \
+        }
+#define CHOICE(n, field, a, h, words)                                                                        \
+        {                                                                                                    \
+                .name = (n), .kind = KIND_CHOICE, .offset = AT(field), .arg = (a), .help = (h),              \
+                .choices = (words)                                                                           \
+        }
+#define MODE(n, m, h)                                                                                        \
+        {                                                                                                    \
+                .name = (n), .kind = KIND_MODE, .mode = (m), .help = (h)                                     \
+        }
 
 static const char *const log_formats[] = { "text", "json", NULL };
 
@@ -60,19 +72,25 @@ static const struct option table[] = {
         FIELD("kernel", KIND_TEXT, kernel, "FILE", "a bzImage or an ELF vmlinux"),
         FIELD("initrd", KIND_TEXT, initrd, "FILE|none", "instead of our initramfs and its agent"),
         FIELD("append", KIND_TEXT, append, "WORDS", "goes to the end of the kernel's command line"),
-        CHOICE("platform", platform, "KIND", "auto, native (our kernel) or acpi (any other)", config_platform_names),
+        CHOICE("platform", platform, "KIND", "auto, native (our kernel) or acpi (any other)",
+               config_platform_names),
         FIELD("cpus", KIND_UNSIGNED, cpus, "N", "vCPUs (1)"),
         FIELD("memory", KIND_SIZE, memory_bytes, "SIZE", "RAM, such as 512M or 2G (256M)"),
         FIELD("overcommit", KIND_FLAG, overcommit, NULL, "allow more memory than the host has free"),
         GROUP("Devices"),
-        { .name = "image", .kind = KIND_DISK, .arg = "FILE[,rw]",
+        { .name = "image",
+          .kind = KIND_DISK,
+          .arg = "FILE[,rw]",
           .help = "the root disk, /dev/vda; unless rw, changes stay in the guest's memory" },
-        { .name = "disk", .kind = KIND_DISK, .arg = "FILE[,WORDS]",
+        { .name = "disk",
+          .kind = KIND_DISK,
+          .arg = "FILE[,WORDS]",
           .help = "another disk, writable unless ro; also: direct, serial=ID" },
         FIELD("vsock", KIND_TEXT, vsock_path, "SOCKET", "Unix socket that leads into the guest"),
         FIELD("guest-cid", KIND_U64, guest_cid, "N", "vsock address of the guest (3)"),
         FIELD("rng", KIND_SWITCH, rng, "on|off", "entropy device (on)"),
-        FIELD("serial", KIND_TEXT, serial, "stdio|off|FILE", "where the guest's console goes (stdio); Ctrl-A x ends"),
+        FIELD("serial", KIND_TEXT, serial, "stdio|off|FILE",
+              "where the guest's console goes (stdio); Ctrl-A x ends"),
         GROUP("Life"),
         FIELD("boot-timeout", KIND_DURATION, boot_timeout_ns, "TIME",
               "end a guest whose agent is not ready by then (60s; 0: wait)"),
@@ -85,7 +103,9 @@ static const struct option table[] = {
         CHOICE("log-level", log_level, "LEVEL", "error, warning, info or debug (warning)", log_level_names),
         CHOICE("log-format", log_json, "FORMAT", "text or json (text)", log_formats),
         GROUP("Other"),
-        { .name = "config", .kind = KIND_CONFIG, .arg = "FILE.json",
+        { .name = "config",
+          .kind = KIND_CONFIG,
+          .arg = "FILE.json",
           .help = "read options from an object with their names as keys" },
         MODE("probe", OPTIONS_PROBE, "tell whether KVM can be used here, and why not"),
         MODE("probe-json", OPTIONS_PROBE_JSON, "the same as JSON"),
@@ -208,11 +228,12 @@ static int set_disk_word(struct config_disk *d, const struct option *opt, const 
         } else if (!strncmp(word, "serial=", 7)) {
                 len = strlen(word + 7);
                 if (!len || len > CONFIG_SERIAL_MAX)
-                        return problem_set(p, VMM_E_USAGE, "--%s: serial '%s' must have 1 to %u bytes", opt->name,
-                                           word + 7, CONFIG_SERIAL_MAX);
+                        return problem_set(p, VMM_E_USAGE, "--%s: serial '%s' must have 1 to %u bytes",
+                                           opt->name, word + 7, CONFIG_SERIAL_MAX);
                 memcpy(d->serial, word + 7, len + 1);
         } else {
-                return problem_set(p, VMM_E_USAGE, "--%s: unknown setting '%s': ro, rw, direct and serial=ID are known",
+                return problem_set(p, VMM_E_USAGE,
+                                   "--%s: unknown setting '%s': ro, rw, direct and serial=ID are known",
                                    opt->name, word);
         }
         return 0;
@@ -308,8 +329,8 @@ static int read_word(struct options *o, char **argv, struct problem *p)
         const char *value;
 
         if (strncmp(argv[0], "--", 2) || !argv[0][2])
-                return problem_set(p, VMM_E_USAGE, "unexpected '%s': every setting is an --option; see vmm --help",
-                                   argv[0]);
+                return problem_set(p, VMM_E_USAGE,
+                                   "unexpected '%s': every setting is an --option; see vmm --help", argv[0]);
         value = strchr(argv[0], '=');
         name = value ? strndup(argv[0] + 2, (size_t)(value - argv[0]) - 2) : strdup(argv[0] + 2);
         if (!name)

@@ -35,7 +35,8 @@ static const char *const names[] = { "usable", "missing", "denied", "broken", "e
 static void verdict(struct probe *p, enum probe_verdict v, const char *why, int error)
 {
         p->verdict = v;
-        (void)snprintf(p->why, sizeof(p->why), "%s%s%s", why, error ? ": " : "", error ? strerror(error) : "");
+        (void)snprintf(p->why, sizeof(p->why), "%s%s%s", why, error ? ": " : "",
+                       error ? strerror(error) : "");
 }
 
 struct run {
@@ -185,11 +186,12 @@ void probe_write_words(const struct probe *p, FILE *f)
 {
         (void)fprintf(f, "kvm: %s (%s)\n", names[p->verdict], p->why);
         if (p->host_ns > 0 && p->guest_ns > 0)
-                (void)fprintf(f, "a tiny guest took %.2f ms, the same work on the host %.2f ms\n", p->guest_ns / 1e6,
-                              p->host_ns / 1e6);
+                (void)fprintf(f, "a tiny guest took %.2f ms, the same work on the host %.2f ms\n",
+                              p->guest_ns / 1e6, p->host_ns / 1e6);
         else if (p->host_ns > 0)
-                (void)fprintf(f, "a tiny guest did not end within %d ms, the same work on the host took %.2f ms\n",
-                              GUEST_LIMIT_MS, p->host_ns / 1e6);
+                (void)fprintf(
+                        f, "a tiny guest did not end within %d ms, the same work on the host took %.2f ms\n",
+                        GUEST_LIMIT_MS, p->host_ns / 1e6);
 }
 
 void probe_write_json(const struct probe *p, FILE *f)

@@ -25,10 +25,10 @@ def main():
         if not re.search(rf'^\| {number} \|', (root / 'README.md').read_text(), re.M):
             bad.append(f'README.md: exit status {number} ({name}) is missing')
     cli = (root / 'docs/man/vmlet.1').read_text().replace('\\-', '-')
-    for name in re.findall(r'\.name = "([a-z-]+)"|\{ "([a-z-]+)", (?:no|required|optional)_argument', (root / 'cli/exec.c').read_text()):
-        word = name[0] or name[1]
-        if f'--{word}' not in cli and word != 'exec':
-            bad.append(f'docs/man/vmlet.1: --{word} is missing')
+    words = re.findall(r'^ +\{ (?:0|\'.\'), "([a-z-]+)", CLI_', (root / 'cli/exec.c').read_text(), re.M)
+    if not words:
+        bad.append('cli/exec.c: its options were not found')
+    bad += [f'docs/man/vmlet.1: --{word} is missing' for word in words if f'--{word}' not in cli]
     print('\n'.join(bad) or 'the manual pages are complete')
     return 1 if bad else 0
 

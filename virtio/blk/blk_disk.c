@@ -245,8 +245,9 @@ int blk_disk_new(const struct blk_disk_config *cfg, struct blk_disk **ret)
         if (can && cfg->direct) {
                 int r = gio_aio_new(cfg->loop, &d->aio);
 
-                if (r < 0)
+                if (r < 0 && r != -EAGAIN)
                         return err_trace(r);
+                /* fs.aio-max-nr is used up by others: the worker does it all, more slowly. */
         }
         *ret = steal_ptr(&d);
         return 0;

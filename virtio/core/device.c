@@ -15,7 +15,8 @@
 /* A guest that feeds a queue as fast as we empty it must not keep the loop from the others. */
 #define KICK_ROUNDS 4
 
-#define CORE_FEATURES (1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_F_INDIRECT_DESC | 1ull << VIRTIO_F_EVENT_IDX)
+#define CORE_FEATURES                                                                                        \
+        (1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_F_INDIRECT_DESC | 1ull << VIRTIO_F_EVENT_IDX)
 
 void virtio_init(struct virtio_dev *dev, const struct virtio_class *cls, struct gmem *mem, uint64_t features)
 {
@@ -39,7 +40,8 @@ uint32_t virtio_status(struct virtio_dev *dev)
 
 static void needs_reset(struct virtio_dev *dev)
 {
-        uint32_t old = atomic_fetch_or_explicit(&dev->status, VIRTIO_STATUS_NEEDS_RESET, memory_order_relaxed);
+        uint32_t old =
+                atomic_fetch_or_explicit(&dev->status, VIRTIO_STATUS_NEEDS_RESET, memory_order_relaxed);
 
         if (old & VIRTIO_STATUS_DRIVER_OK && !(old & VIRTIO_STATUS_NEEDS_RESET))
                 dev->transport->notify_config(dev->transport);
@@ -63,14 +65,15 @@ static void go_live(struct virtio_dev *dev)
         atomic_store_explicit(&dev->live, true, memory_order_release);
 }
 
-/* virtio 1.2, 3.1.1: bits are only ever added, and only in this order. */
+/* virtio 1.2, 3.1.1: bits are only ever added, and only in this order; 2.2.2: no feature that was not offered. */
 void virtio_set_status(struct virtio_dev *dev, uint32_t status)
 {
         uint32_t old = virtio_status(dev);
         uint32_t added = status & ~old & ~VIRTIO_STATUS_NEEDS_RESET;
 
         if (added & VIRTIO_STATUS_FEATURES_OK &&
-            (!(old & VIRTIO_STATUS_DRIVER) || !virtio_has(dev, VIRTIO_F_VERSION_1)))
+            (!(old & VIRTIO_STATUS_DRIVER) || !virtio_has(dev, VIRTIO_F_VERSION_1) ||
+             dev->acked & ~dev->features))
                 added &= ~VIRTIO_STATUS_FEATURES_OK;
         if (added & VIRTIO_STATUS_DRIVER_OK && !((old | added) & VIRTIO_STATUS_FEATURES_OK))
                 added &= ~VIRTIO_STATUS_DRIVER_OK;
@@ -89,7 +92,7 @@ void virtio_ack_features(struct virtio_dev *dev, unsigned word, uint32_t bits)
 
         if (!mask || virtio_status(dev) & VIRTIO_STATUS_FEATURES_OK)
                 return;
-        dev->acked = (dev->acked & ~mask) | ((uint64_t)bits << 32 * word & dev->features);
+        dev->acked = (dev->acked & ~mask) | (uint64_t)bits << 32 * word;
 }
 
 void virtio_config_read(struct virtio_dev *dev, uint32_t off, void *dst, unsigned len)
@@ -125,7 +128,8 @@ static int publish(struct virtio_dev *dev, unsigned qi)
 
 void virtio_publish(struct virtio_dev *dev, unsigned qi)
 {
-        if (virtio_is_live(dev) && publish(dev, qi))
+        /* A queue that broke was told of then. */
+        if (virtio_is_live(dev) && !dev->vq[qi].broken && publish(dev, qi))
                 virtio_break(dev, "its rings are not in its memory");
 }
 

@@ -59,17 +59,17 @@ struct virtio_class {
 
 struct virtio_dev {
         const struct virtio_class *cls;
-        char name[16]; /* "blk0", for logs and statistics */
+        char name[16];     /* "blk0", for logs and statistics */
         uint64_t features; /* offered; const after init */
         uint64_t acked;
         _Atomic uint32_t status;
-        _Atomic bool live;      /* DRIVER_OK and queues good; pairs with virtio_is_live() */
-        const void *config;     /* little endian, const size; may change between accesses */
+        _Atomic bool live;  /* DRIVER_OK and queues good; pairs with virtio_is_live() */
+        const void *config; /* little endian, const size; may change between accesses */
         uint32_t config_len;
         _Atomic uint32_t config_generation;
         struct vq vq[VIRTIO_QUEUES_MAX];
         struct virtio_transport *transport; /* set by the transport, before the guest runs */
-        struct stat_counter *stats; /* the device's counters; "guest_errors" is core's own */
+        struct stat_counter *stats;         /* the device's counters; "guest_errors" is core's own */
         unsigned nr_stats;
         uint64_t guest_errors;
         struct log_bucket log;

@@ -135,8 +135,8 @@ int vq_pop(struct vq *vq, struct vq_chain *c)
                 return VQ_E_EMPTY;
         if (pending > vq->size)
                 return broken(vq);
-        if (gmem_read(vq->mem, gpa_add(vq->avail, VRING_AVAIL_RING + 2ull * (vq->next_avail % vq->size)), &head,
-                      sizeof(head)))
+        if (gmem_read(vq->mem, gpa_add(vq->avail, VRING_AVAIL_RING + 2ull * (vq->next_avail % vq->size)),
+                      &head, sizeof(head)))
                 return broken(vq);
         c->vq = vq;
         c->generation = vq->generation;
@@ -213,8 +213,9 @@ static int set_notify(struct vq *vq, bool on)
         if (vq->event_idx) {
                 /* No kick: leave the event where it was, behind. The driver kicks at most once more. */
                 if (on)
-                        r = gmem_store_le16_release(
-                                vq->mem, gpa_add(vq->used, VRING_USED_RING + 8ull * vq->size), vq->next_avail);
+                        r = gmem_store_le16_release(vq->mem,
+                                                    gpa_add(vq->used, VRING_USED_RING + 8ull * vq->size),
+                                                    vq->next_avail);
         } else {
                 r = gmem_store_le16_release(vq->mem, vq->used, on ? 0 : (uint16_t)VRING_USED_F_NO_NOTIFY);
         }

@@ -28,19 +28,19 @@ enum {
 };
 
 struct vq {
-        struct gmem *mem;     /* const after init */
-        uint16_t size;        /* power of two, 1 .. VQ_SIZE_MAX */
-        bool ready;           /* set up by the driver */
-        bool broken;          /* the guest broke a rule; until reset */
-        bool event_idx;       /* negotiated */
-        bool indirect;        /* negotiated */
-        gpa_t desc;           /* descriptor table */
-        gpa_t avail;          /* driver area */
-        gpa_t used;           /* device area */
-        uint16_t next_avail;  /* next entry of the available ring to pop */
-        uint16_t next_used;   /* next entry of the used ring to fill */
-        uint16_t published;   /* used index as the driver sees it */
-        uint32_t generation;  /* goes up with each reset */
+        struct gmem *mem;    /* const after init */
+        uint16_t size;       /* power of two, 1 .. VQ_SIZE_MAX */
+        bool ready;          /* set up by the driver */
+        bool broken;         /* the guest broke a rule; until reset */
+        bool event_idx;      /* negotiated */
+        bool indirect;       /* negotiated */
+        gpa_t desc;          /* descriptor table */
+        gpa_t avail;         /* driver area */
+        gpa_t used;          /* device area */
+        uint16_t next_avail; /* next entry of the available ring to pop */
+        uint16_t next_used;  /* next entry of the used ring to fill */
+        uint16_t published;  /* used index as the driver sees it */
+        uint32_t generation; /* goes up with each reset */
 };
 
 struct vq_seg {

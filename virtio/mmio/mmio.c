@@ -18,29 +18,31 @@
 #include "vmm/base/err.h"
 
 /* 4.2.2 MMIO Device Register Layout */
-#define REG_MAGIC            0x000u
-#define REG_VERSION          0x004u
-#define REG_DEVICE_ID        0x008u
-#define REG_VENDOR_ID        0x00cu
-#define REG_DEVICE_FEATURES  0x010u
-#define REG_DEVICE_FEAT_SEL  0x014u
-#define REG_DRIVER_FEATURES  0x020u
-#define REG_DRIVER_FEAT_SEL  0x024u
-#define REG_QUEUE_SEL        0x030u
-#define REG_QUEUE_NUM_MAX    0x034u
-#define REG_QUEUE_NUM        0x038u
-#define REG_QUEUE_READY      0x044u
-#define REG_INTERRUPT_STATUS 0x060u
-#define REG_INTERRUPT_ACK    0x064u
-#define REG_STATUS           0x070u
-#define REG_QUEUE_DESC_LOW   0x080u
-#define REG_QUEUE_DESC_HIGH  0x084u
-#define REG_QUEUE_AVAIL_LOW  0x090u
-#define REG_QUEUE_AVAIL_HIGH 0x094u
-#define REG_QUEUE_USED_LOW   0x0a0u
-#define REG_QUEUE_USED_HIGH  0x0a4u
+#define REG_MAGIC             0x000u
+#define REG_VERSION           0x004u
+#define REG_DEVICE_ID         0x008u
+#define REG_VENDOR_ID         0x00cu
+#define REG_DEVICE_FEATURES   0x010u
+#define REG_DEVICE_FEAT_SEL   0x014u
+#define REG_DRIVER_FEATURES   0x020u
+#define REG_DRIVER_FEAT_SEL   0x024u
+#define REG_QUEUE_SEL         0x030u
+#define REG_QUEUE_NUM_MAX     0x034u
+#define REG_QUEUE_NUM         0x038u
+#define REG_QUEUE_READY       0x044u
+#define REG_INTERRUPT_STATUS  0x060u
+#define REG_INTERRUPT_ACK     0x064u
+#define REG_STATUS            0x070u
+#define REG_QUEUE_DESC_LOW    0x080u
+#define REG_QUEUE_DESC_HIGH   0x084u
+#define REG_QUEUE_AVAIL_LOW   0x090u
+#define REG_QUEUE_AVAIL_HIGH  0x094u
+#define REG_QUEUE_USED_LOW    0x0a0u
+#define REG_QUEUE_USED_HIGH   0x0a4u
+#define REG_SHM_LEN_LOW       0x0b0u
+#define REG_SHM_BASE_HIGH     0x0bcu
 #define REG_CONFIG_GENERATION 0x0fcu
-#define REG_CONFIG           0x100u
+#define REG_CONFIG            0x100u
 
 #define MAGIC  0x74726976u /* "virt" */
 #define VENDOR 0x544c4d56u /* "VMLT" */
@@ -148,7 +150,8 @@ static uint32_t read_register(struct mmio *m, uint64_t off)
         case REG_CONFIG_GENERATION:
                 return atomic_load_explicit(&dev->config_generation, memory_order_acquire);
         default:
-                return 0;
+                /* There is no shared memory: its length and base read as all ones. */
+                return off >= REG_SHM_LEN_LOW && off <= REG_SHM_BASE_HIGH ? UINT32_MAX : 0;
         }
 }
 
@@ -287,7 +290,9 @@ int mmio_new(struct mmio **ret, struct loop *loop, struct virtio_dev *dev, struc
         for (unsigned i = 0; i < VIRTIO_QUEUES_MAX; i++)
                 m->kicks[i].ev.fd = -1;
         m->transport = (struct virtio_transport){
-                .notify_queue = notify_queue, .notify_config = notify_config, .reset_done = reset_done,
+                .notify_queue = notify_queue,
+                .notify_config = notify_config,
+                .reset_done = reset_done,
         };
         m->dev = dev;
         m->loop = loop;

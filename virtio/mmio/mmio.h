@@ -12,7 +12,7 @@
 #include "vmm/bus/bus.h"
 #include "vmm/bus/irq.h"
 
-#define MMIO_SIZE 0x200u
+#define MMIO_SIZE         0x200u
 #define MMIO_QUEUE_NOTIFY 0x050u
 
 struct mmio;

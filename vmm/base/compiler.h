@@ -4,10 +4,10 @@
  */
 #include <stddef.h>
 
-#define must_check         __attribute__((warn_unused_result))
+#define must_check          __attribute__((warn_unused_result))
 #define format_printf(a, b) __attribute__((format(printf, a, b)))
-#define noinline           __attribute__((noinline))
-#define cold               __attribute__((cold))
+#define noinline            __attribute__((noinline))
+#define cold                __attribute__((cold))
 
 #define array_size(a) (sizeof(a) / sizeof((a)[0]))
 

@@ -12,21 +12,32 @@
 
 #include "vmm/base/assert.h"
 
-static _Thread_local char where[96];
+/* Words are made when somebody asks: -EAGAIN is raised on the data path, and nobody reports it. */
+static _Thread_local struct {
+        const char *file;
+        int line;
+        char text[96];
+} origin;
 
 int err_origin(int code, const char *file, int line)
 {
         ASSERT(code < 0);
-        /* Builds run below the source tree: what is before the project's own folder says nothing. */
-        while (!strncmp(file, "../", 3))
-                file += 3;
-        (void)snprintf(where, sizeof(where), "%s:%d", file, line);
+        origin.file = file;
+        origin.line = line;
         return code;
 }
 
 const char *err_where(void)
 {
-        return where;
+        const char *file = origin.file;
+
+        if (!file)
+                return "";
+        /* Builds run below the source tree: what is before the project's own folder says nothing. */
+        while (!strncmp(file, "../", 3))
+                file += 3;
+        (void)snprintf(origin.text, sizeof(origin.text), "%s:%d", file, origin.line);
+        return origin.text;
 }
 
 int problem_set(struct problem *p, int status, const char *format, ...)

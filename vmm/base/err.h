@@ -4,8 +4,8 @@
  *
  * - A bug of ours is an ASSERT.
  * - Trouble of the host (kernel, memory, disk) is a negative errno. It is raised once by err_new()
- *   and passed up by err_trace(); nobody matches on its value. The place where it was raised is kept
- *   for the one who reports it.
+ *   and passed up by err_trace(); nobody matches on its value but where a header names one (-EAGAIN of
+ *   vmm/mem/gio.h). The place where it was raised is kept for the one who reports it.
  * - A mistake of a peer (guest, client, file) is a positive enum of the module that found it. The
  *   caller decides at once what it means, and never passes it to somebody who does not document it.
  *
@@ -16,7 +16,10 @@
 #define err_new(code)   err_origin((code), __FILE__, __LINE__)
 #define err_trace(code) (code)
 
-/* Where the calling thread last raised a negative error ("vmm/mem/gmem.c:42"); "" when it never did. */
+/*
+ * Where the calling thread last raised a negative error ("vmm/mem/gmem.c:42"); "" when it never did.
+ * err_trace() marks the way up for the reader.
+ */
 const char *err_where(void);
 
 int err_origin(int code, const char *file, int line);

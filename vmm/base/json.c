@@ -35,8 +35,8 @@ static int set_scalar(const struct walk *w, const char *key, const json_t *v, st
                 (void)snprintf(number, sizeof(number), "%" JSON_INTEGER_FORMAT, json_integer_value(v));
                 return w->set(w->ctx, key, number, p);
         }
-        return problem_set(p, w->status, "%s: '%s' is neither text, nor a whole number, nor true or false", w->name,
-                           key);
+        return problem_set(p, w->status, "%s: '%s' is neither text, nor a whole number, nor true or false",
+                           w->name, key);
 }
 
 static int set_value(const struct walk *w, const char *key, const json_t *v, struct problem *p)
@@ -46,9 +46,7 @@ static int set_value(const struct walk *w, const char *key, const json_t *v, str
 
         if (!json_is_array(v))
                 return set_scalar(w, key, v, p);
-        json_array_foreach(v, i, item)
-                if (set_scalar(w, key, item, p))
-                        return -1;
+        json_array_foreach(v, i, item) if (set_scalar(w, key, item, p)) return -1;
         return 0;
 }
 
@@ -66,9 +64,7 @@ int json_each_setting(const char *text, const char *name, int status,
                 return problem_set(p, status, "%s:%d: not JSON: %s", name, error.line, error.text);
         if (!json_is_object(root))
                 return problem_set(p, status, "%s: not a JSON object ({\"option\": value, …})", name);
-        json_object_foreach(root, key, v)
-                if (set_value(&w, key, v, p))
-                        return -1;
+        json_object_foreach(root, key, v) if (set_value(&w, key, v, p)) return -1;
         return 0;
 }
 

@@ -64,7 +64,8 @@ static void emit(enum log_level level, const char *message)
                 (void)clock_gettime(CLOCK_REALTIME, &now);
                 n = snprintf(line, sizeof(line),
                              "{\"time\":%lld.%06ld,\"level\":\"%s\",\"vm\":\"%s\",\"message\":\"%s\"}\n",
-                             (long long)now.tv_sec, now.tv_nsec / 1000, log_level_names[level], conf.id, text);
+                             (long long)now.tv_sec, now.tv_nsec / 1000, log_level_names[level], conf.id,
+                             text);
         } else {
                 n = snprintf(line, sizeof(line), "vmm%s%s: %s: %s\n", *conf.id ? " " : "", conf.id,
                              log_level_names[level], text);

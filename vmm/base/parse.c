@@ -70,8 +70,12 @@ bool parse_duration(const char *text, uint64_t *ret_ns)
                 const char *name;
                 uint64_t ns;
         } units[] = {
-                { "ns", 1 },           { "us", 1000 },          { "ms", 1000000 },
-                { "s", 1000000000ull }, { "m", 60000000000ull }, { "h", 3600000000000ull },
+                { "ns", 1 },
+                { "us", 1000 },
+                { "ms", 1000000 },
+                { "s", 1000000000ull },
+                { "m", 60000000000ull },
+                { "h", 3600000000000ull },
         };
         const char *rest;
         uint64_t v;
@@ -90,7 +94,8 @@ bool parse_duration(const char *text, uint64_t *ret_ns)
 
 bool parse_bool(const char *text, bool *ret)
 {
-        static const char *const on[] = { "on", "yes", "true", "1" }, *const off[] = { "off", "no", "false", "0" };
+        static const char *const on[] = { "on", "yes", "true", "1" }, *const off[] = { "off", "no", "false",
+                                                                                       "0" };
 
         for (unsigned i = 0; i < array_size(on); i++) {
                 if (!strcmp(text, on[i]) || !strcmp(text, off[i])) {

@@ -31,8 +31,8 @@ struct kvm {
 };
 
 static const int needed_caps[] = {
-        KVM_CAP_IRQCHIP, KVM_CAP_USER_MEMORY, KVM_CAP_IRQFD, KVM_CAP_IOEVENTFD, KVM_CAP_IMMEDIATE_EXIT,
-        KVM_CAP_EXT_CPUID,
+        KVM_CAP_IRQCHIP,   KVM_CAP_USER_MEMORY,    KVM_CAP_IRQFD,
+        KVM_CAP_IOEVENTFD, KVM_CAP_IMMEDIATE_EXIT, KVM_CAP_EXT_CPUID,
 };
 
 static int create(struct kvm *kvm)

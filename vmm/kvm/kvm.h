@@ -18,7 +18,7 @@ struct kvm_cpuid2;
 /* What a kernel cannot do for us. */
 enum kvm_error {
         KVM_E_VERSION = 1, /* another API than 12 */
-        KVM_E_CAPS,        /* irqfd, ioeventfd, user memory, immediate exit or the in-kernel chip is missing */
+        KVM_E_CAPS, /* irqfd, ioeventfd, user memory, immediate exit or the in-kernel chip is missing */
 };
 
 /*

@@ -15,7 +15,7 @@
 #include "vmm/kvm/vcpu.h"
 #include "vmm/kvm/vcpu_priv.h"
 
-#define STATS_MAX 256u
+#define STATS_MAX      256u
 #define NAME_MAX_BYTES 128u
 
 static int each_counter(int fd, const struct kvm_stats_header *h, const uint8_t *descs,

@@ -156,7 +156,8 @@ static void end_failed(struct vcpu *v)
         char text[128];
 
         (void)!ioctl(v->fd, KVM_GET_REGS, &regs);
-        (void)snprintf(text, sizeof(text), "KVM exit %u (%llu) at instruction pointer 0x%llx", run->exit_reason,
+        (void)snprintf(text, sizeof(text), "KVM exit %u (%llu) at instruction pointer 0x%llx",
+                       run->exit_reason,
                        run->exit_reason == KVM_EXIT_FAIL_ENTRY
                                ? (unsigned long long)run->fail_entry.hardware_entry_failure_reason
                                : (unsigned long long)run->internal.suberror,
@@ -256,7 +257,6 @@ uint64_t vcpu_exits(const struct vcpu *v, enum vcpu_exit kind)
 {
         return v->exits[kind];
 }
-
 
 int vcpu_fd(const struct vcpu *v)
 {

@@ -60,4 +60,5 @@ uint64_t vcpu_exits(const struct vcpu *vcpu, enum vcpu_exit kind);
  * @each: called for every counter that is a plain sum and not 0
  * Return: 0, or a negative errno where the kernel has none.
  */
-int must_check vcpu_kvm_stats(struct vcpu *vcpu, void (*each)(void *ctx, const char *name, uint64_t n), void *ctx);
+int must_check vcpu_kvm_stats(struct vcpu *vcpu, void (*each)(void *ctx, const char *name, uint64_t n),
+                              void *ctx);

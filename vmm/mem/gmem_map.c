@@ -69,7 +69,11 @@ int gmem_add_ram(struct gmem *mem, gpa_t at, uint64_t size)
         (void)!madvise(p, size, MADV_HUGEPAGE);
         (void)!madvise(p, size, MADV_DONTDUMP);
         *r = (struct gmem_region){
-                .base = at.v, .size = size, .hva = p, .reserved = reserved, .reserved_size = reserved_size,
+                .base = at.v,
+                .size = size,
+                .hva = p,
+                .reserved = reserved,
+                .reserved_size = reserved_size,
         };
         mem->nr_regions++;
         return 0;
@@ -82,8 +86,8 @@ int gmem_map_file(struct gmem *mem, gpa_t at, uint64_t len, int fd, uint64_t off
 
         if (!p || !num_is_aligned(at.v, GMEM_PAGE_BYTES) || !num_is_aligned(offset, GMEM_PAGE_BYTES))
                 return GMEM_FAULT;
-        if (mmap(p, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd, (off_t)offset) ==
-            MAP_FAILED)
+        if (mmap(p, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd,
+                 (off_t)offset) == MAP_FAILED)
                 return err_new(-errno);
         (void)!madvise(p, whole, MADV_DONTDUMP);
         return 0;

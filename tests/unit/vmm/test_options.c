@@ -55,8 +55,8 @@ START_TEST(test_what_is_wrong_is_said)
                 struct options o;
 
                 ck_assert_int_eq(read_words(&o, rows[i].words, &p), -1);
-                ck_assert_msg(p.status == rows[i].status && strstr(p.text, rows[i].says), "%s: %s", rows[i].words[0],
-                              p.text);
+                ck_assert_msg(p.status == rows[i].status && strstr(p.text, rows[i].says), "%s: %s",
+                              rows[i].words[0], p.text);
                 options_fini(&o);
         }
 }
@@ -64,8 +64,10 @@ END_TEST
 
 START_TEST(test_what_is_right_is_taken)
 {
-        static const char *const words[] = { "--kernel=k", "--cpus", "4", "--memory=1G", "--disk=d,ro,serial=abc",
-                                             "--image", "i", "--overcommit" };
+        static const char *const words[] = {
+                "--kernel=k", "--cpus", "4",           "--memory=1G", "--disk=d,ro,serial=abc",
+                "--image",    "i",      "--overcommit"
+        };
         const char *list[WORDS_MAX + 1] = { NULL };
         struct problem p;
         struct options o;
@@ -124,8 +126,12 @@ START_TEST(test_a_file_says_the_same)
         struct problem p;
         struct options o;
 
-        ck_assert_int_eq(read_file(&o, "{\"kernel\": \"k\", \"cpus\": 3, \"overcommit\": true, \"disk\": [\"a\", \"b,ro\"]}",
-                                   &p), 0);
+        ck_assert_int_eq(
+                read_file(
+                        &o,
+                        "{\"kernel\": \"k\", \"cpus\": 3, \"overcommit\": true, \"disk\": [\"a\", \"b,ro\"]}",
+                        &p),
+                0);
         ck_assert_str_eq(o.config.kernel, "k");
         ck_assert_uint_eq(o.config.cpus, 3);
         ck_assert(o.config.overcommit);
@@ -139,9 +145,14 @@ START_TEST(test_a_file_that_is_wrong)
         static const struct {
                 const char *text, *says;
         } rows[] = {
-                { "", "not JSON" },           { "[1]", "not a JSON object" },      { "{\"kernl\":\"x\"}", "did you mean" },
-                { "{\"cpus\":1.5}", "cpus" }, { "{\"cpus\":{}}", "cpus" },         { "{\"cpus\":[[1]]}", "cpus" },
-                { "{\"help\":true}", "no place" }, { "{\"cpus\":1,\"cpus\":2}", "not JSON" },
+                { "", "not JSON" },
+                { "[1]", "not a JSON object" },
+                { "{\"kernl\":\"x\"}", "did you mean" },
+                { "{\"cpus\":1.5}", "cpus" },
+                { "{\"cpus\":{}}", "cpus" },
+                { "{\"cpus\":[[1]]}", "cpus" },
+                { "{\"help\":true}", "no place" },
+                { "{\"cpus\":1,\"cpus\":2}", "not JSON" },
                 { "{\"config\":\"x\"}", "no place" },
         };
 
@@ -150,7 +161,8 @@ START_TEST(test_a_file_that_is_wrong)
                 struct options o;
 
                 ck_assert_int_eq(read_file(&o, rows[i].text, &p), -1);
-                ck_assert_msg(p.status == VMM_E_USAGE && strstr(p.text, rows[i].says), "%s: %s", rows[i].text, p.text);
+                ck_assert_msg(p.status == VMM_E_USAGE && strstr(p.text, rows[i].says), "%s: %s", rows[i].text,
+                              p.text);
                 options_fini(&o);
         }
 }
@@ -164,15 +176,25 @@ START_TEST(test_limits_of_the_configuration)
                 uint64_t cid;
                 bool ok;
         } rows[] = {
-                { 32ull << 20, 1, 3, true },  { (32ull << 20) - 1, 1, 3, false }, { 30ull << 20, 1, 3, false },
-                { 1ull << 40, 255, 3, true }, { (1ull << 40) + (2 << 20), 1, 3, false }, { 33ull << 20, 1, 3, false },
-                { 64ull << 20, 0, 3, false }, { 64ull << 20, 256, 3, false },     { 64ull << 20, 1, 2, false },
-                { 64ull << 20, 1, UINT32_MAX, false }, { 64ull << 20, 1, UINT32_MAX - 1, true },
+                { 32ull << 20, 1, 3, true },
+                { (32ull << 20) - 1, 1, 3, false },
+                { 30ull << 20, 1, 3, false },
+                { 1ull << 40, 255, 3, true },
+                { (1ull << 40) + (2 << 20), 1, 3, false },
+                { 33ull << 20, 1, 3, false },
+                { 64ull << 20, 0, 3, false },
+                { 64ull << 20, 256, 3, false },
+                { 64ull << 20, 1, 2, false },
+                { 64ull << 20, 1, UINT32_MAX, false },
+                { 64ull << 20, 1, UINT32_MAX - 1, true },
         };
 
         for (unsigned i = 0; i < array_size(rows); i++) {
                 struct vm_config c = {
-                        .kernel = "k", .cpus = rows[i].cpus, .memory_bytes = rows[i].memory, .guest_cid = rows[i].cid,
+                        .kernel = "k",
+                        .cpus = rows[i].cpus,
+                        .memory_bytes = rows[i].memory,
+                        .guest_cid = rows[i].cid,
                 };
                 struct problem p = { 0 };
 

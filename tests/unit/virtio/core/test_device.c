@@ -140,9 +140,14 @@ START_TEST(test_only_offered_features)
         virtio_ack_features(&toy.dev, 1, 0xffffffff);
         virtio_ack_features(&toy.dev, 2, 0xffffffff);
         virtio_ack_features(&toy.dev, 0xffffffff, 0xffffffff);
+        virtio_set_status(&toy.dev, 3);
+        virtio_set_status(&toy.dev, 11);
+        ck_assert_uint_eq(virtio_status(&toy.dev), 3); /* more than was offered */
+        virtio_ack_features(&toy.dev, 0, (uint32_t)toy.dev.features);
+        virtio_ack_features(&toy.dev, 1, (uint32_t)(toy.dev.features >> 32));
         ck_assert_uint_eq(toy.dev.acked, toy.dev.features);
-        virtio_ack_features(&toy.dev, 0, 0);
-        ck_assert_uint_eq(toy.dev.acked, toy.dev.features & ~0xffffffffull);
+        virtio_set_status(&toy.dev, 11);
+        ck_assert_uint_eq(virtio_status(&toy.dev), 11);
         end();
 }
 END_TEST

@@ -59,7 +59,8 @@ START_TEST(test_a_request_has_its_limit)
 
         set_up();
         for (unsigned i = 0; i < array_size(rows); i++) {
-                mock_add(&driver.vq[0], (struct mock_seg[]){ { mock_buf(&driver, rows[i].ask), rows[i].ask, true } }, 1);
+                mock_add(&driver.vq[0],
+                         (struct mock_seg[]){ { mock_buf(&driver, rows[i].ask), rows[i].ask, true } }, 1);
                 ck_assert_int_eq(mock_kick(&driver, 0), 0);
                 ck_assert(mock_used(&driver.vq[0], &id, &len));
                 ck_assert_uint_eq(len, rows[i].get);

@@ -49,7 +49,8 @@ START_TEST(test_nobody_answers_elsewhere)
         static const struct {
                 uint64_t at;
                 unsigned len;
-        } rows[] = { { 0, 1 }, { 0xfff, 1 }, { 0xfff, 2 }, { 0x10ff, 2 }, { 0x10fd, 4 }, { 0x1100, 1 }, { UINT64_MAX, 8 } };
+        } rows[] = { { 0, 1 },      { 0xfff, 1 },  { 0xfff, 2 },     { 0x10ff, 2 },
+                     { 0x10fd, 4 }, { 0x1100, 1 }, { UINT64_MAX, 8 } };
         uint64_t v = 0;
 
         ck_assert(!bus_read(&bus, 0x1000, 1, &v) && v == UINT64_MAX);
