@@ -176,9 +176,9 @@ static bool attempt(struct probe *p)
         return !is_fast(p);
 }
 
-void probe_run(struct probe *p)
+void probe_run(struct probe *probe)
 {
-        for (unsigned n = 0; n < ATTEMPTS && attempt(p);)
+        for (unsigned n = 0; n < ATTEMPTS && attempt(probe);)
                 n++;
 }
 

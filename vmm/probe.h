@@ -21,7 +21,7 @@ struct probe {
         char why[256];
 };
 
-void probe_run(struct probe *ret);
+void probe_run(struct probe *probe);
 
-void probe_write_words(const struct probe *probe, FILE *f);
-void probe_write_json(const struct probe *probe, FILE *f);
+void probe_write_words(const struct probe *p, FILE *f);
+void probe_write_json(const struct probe *p, FILE *f);

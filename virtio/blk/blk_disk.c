@@ -182,17 +182,18 @@ static void start_transfer(struct blk_disk *d, struct blk_io *io)
         bool cached = d->nowait && io->op == BLK_OP_READ;
         int r;
 
-        if (io->len > BLK_LOOP_BYTES_MAX) {
-                to_worker(d, io);
-        } else if (d->in_memory || cached) {
-                r = transfer(d, io, cached ? RWF_NOWAIT : 0);
-                if (cached && r == -EAGAIN)
-                        to_worker(d, io);
-                else
-                        finish(d, io, r);
-        } else if (!d->aio || !start_aio(d, io)) {
-                to_worker(d, io);
+        if (io->len <= BLK_LOOP_BYTES_MAX) {
+                if (d->aio && start_aio(d, io))
+                        return;
+                if (d->in_memory || cached) {
+                        r = transfer(d, io, cached ? RWF_NOWAIT : 0);
+                        if (!cached || r != -EAGAIN) {
+                                finish(d, io, r);
+                                return;
+                        }
+                }
         }
+        to_worker(d, io);
 }
 
 void blk_disk_start(struct blk_disk *d, struct blk_io *io)

@@ -22,11 +22,11 @@ int must_check chain_write(struct vq_chain *c, uint64_t at, const void *src, siz
 
 /*
  * chain_bufs_readable(), chain_bufs_writable() - buffers for bulk transfer of [@at, @at + @n)
- * @bufs: room for VQ_SEGS_MAX
+ * @ret: room for VQ_SEGS_MAX
  * Return: number of buffers, or 0 when the part is shorter than that (or @n is 0).
  */
-unsigned chain_bufs_readable(const struct vq_chain *c, uint64_t at, uint64_t n, struct gbuf *bufs);
-unsigned chain_bufs_writable(const struct vq_chain *c, uint64_t at, uint64_t n, struct gbuf *bufs);
+unsigned chain_bufs_readable(const struct vq_chain *c, uint64_t at, uint64_t n, struct gbuf *ret);
+unsigned chain_bufs_writable(const struct vq_chain *c, uint64_t at, uint64_t n, struct gbuf *ret);
 
 /* Bulk data was written up to offset @end of the writable part. */
 void chain_wrote(struct vq_chain *c, uint64_t end);
