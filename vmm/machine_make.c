@@ -177,6 +177,8 @@ static void make_cmdline(const struct machine *m, struct cmdline *line)
                 cmdline_add(line, "console=ttyS0");
         if (is_native(m)) {
                 cmdline_add(line, NATIVE_CMDLINE);
+                if (!m->serial)
+                        cmdline_add(line, "8250.nr_uarts=0"); /* looking for one costs 60 exits */
                 list = devices_list(m->devices, &n);
                 for (unsigned i = 0; i < n; i++)
                         cmdline_add_virtio_mmio(line, list[i].base, list[i].size, list[i].gsi);
