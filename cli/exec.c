@@ -108,7 +108,7 @@ static int run(const struct cli_command *command, int argc, char **argv)
         cleanup(exec_options_fini) struct exec_options o = { 0 };
         struct problem problem = { 0 };
         struct agent_job job = { .in = -1, .out = 1, .err = 2, .answer_ms = AGENT_RUN_ANSWER_MS };
-        int rest, first, status;
+        int rest = 0, first = 0, status;
         int r = cli_parse(command, argc, argv, &o, &rest, &problem);
 
         if (r > 0)

@@ -23,7 +23,7 @@ bool held_reserve(struct held *h, size_t size)
 
         size_t len = h->end - h->start;
 
-        if (len)
+        if (h->bytes)
                 memcpy(bytes, h->bytes + h->start, len);
         held_free(h);
         *h = (struct held){ .bytes = bytes, .end = len, .size = size };

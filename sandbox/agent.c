@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "vmm/base/assert.h"
 #include "vmm/base/err.h"
 
 #define IN_SIZE     (2 * (PROTOCOL_HEADER_SIZE + PROTOCOL_DATA_MAX))
@@ -48,7 +49,7 @@ static int queue_room(struct agent *a, size_t n, uint8_t **ret)
 int agent_new(struct agent **ret)
 {
         cleanup(agent_freep) struct agent *a = calloc(1, sizeof(*a));
-        uint8_t *at;
+        uint8_t *at = NULL;
 
         if (!a)
                 return err_new(-ENOMEM);
@@ -222,7 +223,7 @@ int agent_exec(struct agent *a, const struct protocol_exec_request *req)
 {
         struct protocol_exec_request with_id = *req;
         size_t size;
-        uint8_t *at;
+        uint8_t *at = NULL;
 
         with_id.id = ++a->last_id ? a->last_id : ++a->last_id;
 
@@ -254,7 +255,7 @@ int agent_stdin(struct agent *a, const void *bytes, size_t n, bool end)
                                         .id = a->exec_id,
                                         .len = (uint32_t)n,
                                         .flags = end ? PROTOCOL_STDIN_END : 0 };
-        uint8_t *at;
+        uint8_t *at = NULL;
 
         if (!a->stdin_open)
                 return AGENT_OK; /* the command was faster */
@@ -263,6 +264,7 @@ int agent_stdin(struct agent *a, const void *bytes, size_t n, bool end)
 
         if (r < 0)
                 return err_trace(r);
+        ASSERT(at);
         protocol_put_header(at, &frame);
         if (n)
                 memcpy(at + PROTOCOL_HEADER_SIZE, bytes, n);
