@@ -63,9 +63,19 @@ static int ask_agent(struct control *c)
         return send(c->agent, frames, n, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)n ? 0 : err_new(-EIO);
 }
 
+/* Return: false when there is nobody to ask. */
+static bool ask(struct control *c)
+{
+        if (c->ready && c->cfg.vsock)
+                return ask_agent(c) == 0;
+        if (c->cfg.button)
+                irq_raise(c->cfg.button);
+        return c->cfg.button;
+}
+
 void control_ask_end(struct control *c)
 {
-        if (c->asked || !c->ready || !c->cfg.vsock || ask_agent(c) < 0) {
+        if (c->asked || !ask(c)) {
                 c->cfg.on_end(c->cfg.ctx);
                 return;
         }

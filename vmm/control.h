@@ -6,12 +6,14 @@
 #include "virtio/core/device.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/loop.h"
+#include "vmm/bus/irq.h"
 
 struct control;
 
 struct control_config {
         struct loop *loop;
         struct virtio_dev *vsock; /* NULL: no way to the agent */
+        struct irq *button;       /* the power button, for guests without an agent; NULL: none */
         uint64_t grace_ns;
         void (*on_end)(void *ctx); /* asked for the end, and the guest did not go by itself */
         void *ctx;

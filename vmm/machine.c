@@ -118,6 +118,7 @@ int machine_new(struct machine **ret, const struct vm_config *c, struct files *f
         m->files = files;
         m->timeline = timeline;
         m->serial_irq.fd = -1;
+        m->button.fd = -1;
         m->boot_timer.call = on_boot_timeout;
         m->ready.call = on_ready;
         m->no_root.call = on_no_root;
@@ -233,6 +234,7 @@ void machine_free(struct machine *m)
         devices_free(m->devices);
         serial_free(m->serial);
         kvm_irq_fini(&m->serial_irq);
+        kvm_irq_fini(&m->button);
         kvm_free(m->kvm);
         gmem_free(m->mem);
         loop_free(m->loop);

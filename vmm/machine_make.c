@@ -121,6 +121,8 @@ static int make_chips(struct machine *m, struct problem *p)
 
         if (!r && !is_native(m))
                 r = kvm_create_pit(m->kvm);
+        if (!r && !is_native(m))
+                r = kvm_irq_init(&m->button, m->kvm, LAYOUT_BUTTON_GSI);
         if (!r)
                 r = kvm_add_memory(m->kvm, m->mem);
         return r < 0 ? host_problem(p, "KVM cannot set up the machine", r) : 0;
@@ -286,6 +288,7 @@ static int make_controls(struct machine *m, struct problem *p)
         struct control_config cfg = {
                 .loop = m->loop,
                 .vsock = devices_vsock(m->devices),
+                .button = m->button.fd >= 0 ? &m->button.irq : NULL,
                 .grace_ns = m->config->grace_ns,
                 .on_end = machine_on_asked_end,
                 .ctx = m,

@@ -35,6 +35,7 @@ struct machine {
         struct serial_out serial_out;
         struct kvm_irq serial_irq;
         struct console *console;
+        struct kvm_irq button; /* power button; ACPI machines only, else fd -1 */
         struct i8042 i8042;
         struct power power;
 

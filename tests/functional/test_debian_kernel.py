@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from conftest import made_by
+from conftest import ROOT, made_by
 
 # Runs as init of the root disk; the machine is powered off the way ACPI says.
 INIT = """#!/bin/busybox sh
@@ -18,6 +18,13 @@ read -r words </dev/vdb && echo "guest: vdb says: $words"
 echo "guest: clock $($b cat /sys/devices/system/clocksource/clocksource0/current_clocksource)"
 case $($b cat /proc/cmdline) in
 *then-reboot*) $b reboot -f ;;
+*then-wait*)
+    $b insmod /evdev.ko; $b insmod /button.ko
+    until [ -e /dev/input/event0 ]; do $b sleep 0.1; done
+    { $b sleep 1; echo "guest: waiting for the power button"; } &
+    $b dd if=/dev/input/event0 of=/dev/null bs=24 count=1 2>/dev/null
+    echo "guest: the power button was pressed"
+    $b poweroff -f ;;
 *) $b poweroff -f ;;
 esac
 """
@@ -35,6 +42,9 @@ def disks(tmp_path_factory):
     for name in ('bin', 'sbin', 'dev', 'proc', 'sys', 'run', 'tmp', 'etc'):
         (tree / name).mkdir(parents=True)
     shutil.copy('/bin/busybox', tree / 'bin/busybox')
+    modules = pathlib.Path(subprocess.run([ROOT / 'lab/kernel'], check=True, stdout=subprocess.PIPE, text=True).stdout.strip())
+    for name in ('evdev', 'button'):
+        shutil.copy(next(modules.glob(f'lib/modules/*/kernel/drivers/*/{name}.ko')), tree)
     (tree / 'sbin/init').write_text(INIT)
     (tree / 'sbin/init').chmod(0o755)
     subprocess.run([shutil.which('mke2fs', path='/usr/sbin:/sbin:/usr/bin'), '-q', '-t', 'ext4', '-d', tree,
@@ -61,6 +71,15 @@ def test_finds_its_disks_and_powers_off(vm, debian, disks):
 
 def test_reboot_has_its_status(vm, debian, disks):
     assert run(vm, debian, disks, append='then-reboot')[0] == 10
+
+
+def test_signal_presses_the_power_button(vm, debian, disks):
+    vm.start('--initrd', debian / 'initrd.img', '--disk', f'{disks}/second.img,ro', '--append', 'quiet then-wait',
+             kernel=debian / 'vmlinuz', image=f'{disks}/root.img', vsock=False, memory='256M')
+    vm.wait_console('guest: waiting for the power button')
+    status, _, err = vm.stop()
+    assert status == 0, f'{err}\n{vm.console()[-3000:]}'
+    assert 'guest: the power button was pressed' in vm.console()
 
 
 def test_too_little_memory_is_said(vm, debian, disks):

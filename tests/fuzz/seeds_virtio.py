@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Writes the seeds of fuzz_virtqueue and fuzz_blk_parse: a good input each, and one per limit.
+"""Writes the seeds of fuzz_virtqueue, fuzz_blk_parse and fuzz_blk: a good input each, and one per limit.
 
 Findings of the fuzzers are added to the same folders by hand; this script leaves them alone.
 """
@@ -121,5 +121,40 @@ def block():
     request("zeroes_flags", ZEROES, 0, [16, 16, 1], 2, one(0, 1, 3))
 
 
+def device(name, requests, without=0, log2=5):
+    """@requests: (type, sector, bytes sent after the header, bytes received before the status)."""
+    size = 1 << log2
+    ring, heads, ram = [], [], bytearray()
+    for kind, sector, sent, got in requests:
+        header, data, answer = (BUF + 0x40 * len(heads) * 4 + at for at in (0, 0x40, 0xc0))
+        ram[header - BUF:] = (struct.pack("<IIQ", kind, 0, sector).ljust(0x40, b"\0") + sent).ljust(0x100, b"\0")
+        heads.append(len(ring))
+        ring.append(desc(header, 16, NEXT, len(ring) + 1))
+        if sent:
+            ring.append(desc(data, len(sent), NEXT, len(ring) + 1))
+        if got:
+            ring.append(desc(0, got, NEXT | WRITE, len(ring) + 1))
+        ring.append(desc(answer, 1, WRITE))
+    avail = struct.pack("<HH", 0, len(heads)) + struct.pack("<%dH" % len(heads), *heads)
+    whole = (b"".join(ring).ljust(16 * size, b"\0") + avail).ljust(BUF, b"\0") + bytes(ram)
+    save("blk", name, bytes([log2, without]) + whole.rstrip(b"\0"))
+
+
+def devices():
+    def one(sector, n, flags=0):
+        return struct.pack("<QII", sector, n, flags)
+
+    device("read", [(IN, 0, b"", 512)])
+    device("reads_in_a_row", [(IN, i, b"", 512) for i in range(8)])
+    device("write", [(OUT, 7, b"x" * 64, 0), (FLUSH, 0, b"", 0)])
+    device("id", [(GET_ID, 0, b"", 20)])
+    device("discard_and_zeroes", [(DISCARD, 0, one(0, 8), 0), (ZEROES, 0, one(8, 8, 1), 0), (ZEROES, 0, one(16, 8), 0)])
+    device("refused", [(IN, 1 << 60, b"", 512), (77, 0, b"", 512), (OUT, 0, b"", 0)])
+    device("no_status", [(FLUSH, 0, b"", 0), (77, 0, b"", 0)], log2=1)
+    device("no_events", [(IN, 0, b"", 512)], without=1)
+    device("no_indirect", [(IN, 0, b"", 512)], without=2)
+
+
 virtqueue()
 block()
+devices()

@@ -49,6 +49,7 @@ enum { MADT_LOCAL_APIC = 0, MADT_IO_APIC = 1, MADT_ENABLED = 1 };
 #define POWER_RESET_PORT (LAYOUT_POWER + 1)
 #define RESET_VALUE      1u
 #define S5_TYPE          5u
+#define BUTTON_PRESSED   0x80u
 
 static void put_zeros(struct buf *b, size_t n)
 {
@@ -112,6 +113,27 @@ static void put_virtio(struct buf *b, unsigned i, const struct arch_device *d)
         aml_close(b, device);
 }
 
+/*
+ * Hardware-reduced machines have no fixed button: an interrupt, and a method that says what it means
+ * (5.6.9).
+ */
+static void put_button(struct buf *b)
+{
+        size_t device = aml_open(b, AML_DEVICE, "PWRB"), resources, method;
+
+        aml_name_eisa_id(b, "_HID", "PNP0C0C");
+        aml_close(b, device);
+        device = aml_open(b, AML_DEVICE, "GED_");
+        aml_name_string(b, "_HID", "ACPI0013");
+        resources = aml_open_resources(b);
+        aml_interrupt(b, LAYOUT_BUTTON_GSI);
+        aml_close_resources(b, resources);
+        method = aml_open(b, AML_METHOD, "_EVT");
+        aml_notify(b, "PWRB", BUTTON_PRESSED);
+        aml_close(b, method);
+        aml_close(b, device);
+}
+
 static size_t put_dsdt(struct buf *b, const struct arch_boot *boot)
 {
         static const uint8_t s5[] = { S5_TYPE, S5_TYPE, 0, 0 };
@@ -124,6 +146,7 @@ static size_t put_dsdt(struct buf *b, const struct arch_boot *boot)
                 put_serial(b);
         for (unsigned i = 0; i < boot->nr_devices; i++)
                 put_virtio(b, i, &boot->devices[i]);
+        put_button(b);
         aml_close(b, scope);
         close_table(b, at);
         return at;

@@ -22,8 +22,10 @@ enum {
         OP_SCOPE = 0x10,
         OP_BUFFER = 0x11,
         OP_PACKAGE = 0x12,
+        OP_METHOD = 0x14,
         OP_EXT = 0x5b,
         OP_EXT_DEVICE = 0x82,
+        OP_NOTIFY = 0x86,
 };
 
 /* Resource descriptors, 6.4.2 and 6.4.3. */
@@ -33,6 +35,9 @@ enum {
         RES_MEMORY_FIXED = 0x86,
         RES_INTERRUPTS = 0x89,
 };
+
+/* A method of one argument that does not run twice at a time (20.2.5.2). */
+#define METHOD_FLAGS 0x9u
 
 /* Block lengths are always written in two bytes (20.2.4), so that they can be filled in late. */
 #define LENGTH_BYTES 2u
@@ -68,14 +73,24 @@ size_t aml_open(struct buf *b, enum aml_block block, const char *name)
                 buf_put_u8(b, OP_EXT);
                 buf_put_u8(b, OP_EXT_DEVICE);
         } else {
-                buf_put_u8(b, OP_SCOPE);
+                buf_put_u8(b, block == AML_METHOD ? OP_METHOD : OP_SCOPE);
         }
         at = b->at;
         buf_put_u16(b, 0);
         if (block == AML_SCOPE)
                 buf_put_u8(b, '\\');
         put_name(b, name);
+        if (block == AML_METHOD)
+                buf_put_u8(b, METHOD_FLAGS);
         return at;
+}
+
+void aml_notify(struct buf *b, const char *name, uint8_t event)
+{
+        buf_put_u8(b, OP_NOTIFY);
+        put_name(b, name);
+        buf_put_u8(b, OP_BYTE);
+        buf_put_u8(b, event);
 }
 
 void aml_close(struct buf *b, size_t block)

@@ -9,9 +9,9 @@
 
 #include "vmm/base/buf.h"
 
-enum aml_block { AML_SCOPE, AML_DEVICE };
+enum aml_block { AML_SCOPE, AML_DEVICE, AML_METHOD };
 
-/* @name: four characters; a scope's is taken from the root. Return: for aml_close(). */
+/* @name: four characters; a scope's is taken from the root; a method takes one argument. Return: for aml_close(). */
 size_t aml_open(struct buf *b, enum aml_block block, const char *name);
 void aml_close(struct buf *b, size_t block);
 
@@ -20,6 +20,9 @@ void aml_name_int(struct buf *b, const char *name, uint32_t v);
 void aml_name_string(struct buf *b, const char *name, const char *text);
 void aml_name_eisa_id(struct buf *b, const char *name, const char *id);
 void aml_name_package(struct buf *b, const char *name, const uint8_t *v, uint8_t n);
+
+/* Notify (@name, @event), within a method. */
+void aml_notify(struct buf *b, const char *name, uint8_t event);
 
 /* Name (_CRS, ResourceTemplate () { … }), closed by aml_close_resources(). */
 size_t aml_open_resources(struct buf *b);

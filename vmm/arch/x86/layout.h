@@ -44,7 +44,8 @@
 #define LAYOUT_LAPIC  0xfee00000ull
 
 /* Ports. */
-#define LAYOUT_COM1     0x3f8u
-#define LAYOUT_COM1_GSI 4u
-#define LAYOUT_I8042    0x60u
-#define LAYOUT_POWER    0x600u /* see vmm/dev/power.h */
+#define LAYOUT_COM1       0x3f8u
+#define LAYOUT_COM1_GSI   4u
+#define LAYOUT_BUTTON_GSI 3u /* the power button of ACPI machines */
+#define LAYOUT_I8042      0x60u
+#define LAYOUT_POWER      0x600u /* see vmm/dev/power.h */
