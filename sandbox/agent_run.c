@@ -18,8 +18,9 @@
 #include "sandbox/agent.h"
 #include "vmm/base/io.h"
 
-#define RETRY_MS   20 /* a guest that is still booting has nobody listening yet */
-#define TEXT_SHOWN 400
+#define RETRY_MS       20   /* a guest that is still booting has nobody listening yet */
+#define SOCKET_WAIT_MS 1000 /* for a socket that is not there yet */
+#define TEXT_SHOWN     400
 
 struct run {
         const struct agent_job *job;
@@ -87,8 +88,13 @@ static int connect_once(struct run *run)
         run->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         if (run->fd < 0)
                 return failed(run, strerror(errno));
-        if (connect(run->fd, (const struct sockaddr *)&address, sizeof(address)))
-                return explain_connect(run, errno);
+        /* Whoever starts a VM in the background and goes on at once is here before its socket is. */
+        for (unsigned waited_ms = 0; connect(run->fd, (const struct sockaddr *)&address, sizeof(address));
+             waited_ms += RETRY_MS) {
+                if ((errno != ENOENT && errno != ECONNREFUSED) || waited_ms >= SOCKET_WAIT_MS)
+                        return explain_connect(run, errno);
+                poll(NULL, 0, RETRY_MS);
+        }
         return 0;
 }
 

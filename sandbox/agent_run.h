@@ -20,7 +20,7 @@ struct agent_job {
 };
 
 /*
- * agent_run() - run @job to its end
+ * agent_run() - run @job to its end. A socket that is not there is waited for, for a second.
  * @ret_status: exit status of the command, or 128 + its signal
  * Return: 0, or -1 with @problem, whose status is one of those above.
  */
