@@ -1,13 +1,14 @@
 #!/usr/bin/python3
-"""Renews text-order: adds the functions that a boot runs, drops those that the kernel no longer has.
+"""Renews text-order: the functions whose text is rewritten at boot (alternatives), then those that a boot runs.
 
 usage: order_text.py KERNEL_FOLDER INITRAMFS [IMAGE]
 
 Boots the kernel in QEMU's microvm machine without KVM, where QEMU tells which code it translates. What only runs
-on KVM (its clock, its timer) is not seen there: such names stay in the file once they are written into it.
+on KVM (its clock, its timer) is not seen there: names stay in the file as long as the kernel has them.
 """
 import pathlib
 import re
+import struct
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,8 @@ from bisect import bisect_right
 HERE = pathlib.Path(__file__).resolve().parent
 START = re.compile(r'^0x([0-9a-f]{16}):', re.MULTILINE)
 TIME_LIMIT = 300
+SECTION = struct.Struct('<IIQQQQIIQQ')      # Elf64_Shdr
+ALTERNATIVE = struct.Struct('<iiIBB')       # struct alt_instr; the first is an offset from itself
 
 
 def read_symbols(path):
@@ -46,6 +49,30 @@ def run_boot(folder, initramfs, image, log):
     subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, timeout=TIME_LIMIT, check=True)
 
 
+def find_section(image, name):
+    """(address, bytes) of a section of an ELF file."""
+    offset, = struct.unpack_from('<Q', image, 0x28)
+    count, names_i = struct.unpack_from('<HH', image, 0x3c)
+    sections = [SECTION.unpack_from(image, offset + i * SECTION.size) for i in range(count)]
+    strings = sections[names_i][4]
+    for section in sections:
+        start = strings + section[0]
+        if image[start:image.index(b'\0', start)] == name:
+            return section[3], image[section[4]:section[4] + section[5]]
+    raise ValueError(f'no section {name}')
+
+
+def find_rewritten(path, addresses, names, end):
+    """Names of the functions that have alternatives."""
+    address, table = find_section(path.read_bytes(), b'.altinstructions')
+    found = set()
+    for i in range(0, len(table) - ALTERNATIVE.size + 1, ALTERNATIVE.size):
+        site = address + i + ALTERNATIVE.unpack_from(table, i)[0]
+        if addresses[0] <= site < end:
+            found.add(names[bisect_right(addresses, site) - 1])
+    return found
+
+
 def find_functions(log, addresses, names, end):
     """Names of the functions that the log's addresses belong to."""
     found = set()
@@ -69,7 +96,8 @@ def main(argv):
         found = find_functions(log, addresses, names, end)
     path = HERE / 'text-order'
     kept = set(path.read_text().split()) if path.exists() else set()
-    wanted = sorted((kept | found) & set(names))
+    rewritten = find_rewritten(folder / 'vmlinux', addresses, names, end)
+    wanted = sorted(rewritten) + sorted((kept | found) & set(names) - rewritten)
     path.write_text('\n'.join(wanted) + '\n')
     print(f'{len(wanted)} functions, {len(set(wanted) - kept)} of them new')
     return 0
