@@ -18,6 +18,12 @@ pump = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(pump)
 
 
+@pytest.fixture(scope='session', autouse=True)
+def kernel():
+    """Its kernel is fetched once, with a line that is no part of a command's output."""
+    subprocess.run([ROOT / 'lab/kernel'], check=True, stdout=subprocess.DEVNULL)
+
+
 def lab(*words, data=b'', **how):
     done = subprocess.run([RUN, *words], input=data, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False,
                           timeout=300, **how)
