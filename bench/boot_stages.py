@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Where a boot goes: stages by the monitor's timeline, initcalls by the kernel's own clock (see bench/boot-stages).
 
-The stages come from quiet boots. The initcalls come from one more boot with initcall_debug, whose messages go to the
-serial line between the calls and so are not part of their times. The kernel counts microseconds: in the lab,
+The stages come from quiet boots. The initcalls come from one more boot with initcall_debug, whose messages are
+written between the calls and are read by dmesg when the agent is ready. The kernel counts microseconds: in the lab,
 thousands of instructions, exits and page faults that a call causes included.
 """
 import argparse
@@ -11,6 +11,7 @@ import os
 import pathlib
 import re
 import statistics
+import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
@@ -52,13 +53,19 @@ def boot(bench, *options, append):
     return json.loads(path.read_text())
 
 
-def boot_talking(bench):
+def boot_talking(bench, build):
     """The messages of a boot that tells each initcall."""
-    path = bench.folder / 'console'
-    command = bench.ours(append=f'{measure.ONCE} initcall_debug loglevel=8')
-    command[command.index('--serial') + 1] = str(path)
-    bench.busy([], command)
-    return path.read_text(errors='replace')
+    command = bench.ours(append='initcall_debug loglevel=8 log_buf_len=1M')
+    socket = command[command.index('--vsock') + 1]
+    ready, told = os.pipe()
+    with subprocess.Popen([*command, '--ready-fd', str(told)], pass_fds=[told], stdin=subprocess.DEVNULL) as vmm:
+        os.close(told)
+        with open(ready, encoding='ascii') as line:
+            line.readline()
+        done = subprocess.run([build / 'bin/vmlet', 'exec', socket, '--', 'dmesg'], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, text=True, timeout=60, check=False)
+        vmm.terminate()
+    return done.stdout
 
 
 def main():
@@ -66,6 +73,7 @@ def main():
     parser.add_argument('--where', required=True)
     parser.add_argument('--build', type=pathlib.Path, required=True)
     parser.add_argument('--kernel', type=pathlib.Path, required=True)
+    parser.add_argument('--image', type=pathlib.Path, required=True)
     parser.add_argument('--runs', type=int, default=5)
     parser.add_argument('--lines', type=int, default=25)
     options = parser.parse_args()
@@ -74,7 +82,8 @@ def main():
     bench = measure.Bench(options.build, options.kernel)
     try:
         boots = [boot(bench, append=measure.ONCE) for _ in range(options.runs + measure.THROWN_AWAY)]
-        calls = parse_initcalls(boot_talking(bench), read_symbols(options.kernel / 'System.map'))
+        bench.image = bench.copy(options.image, '.')     # for its dmesg
+        calls = parse_initcalls(boot_talking(bench, options.build), read_symbols(options.kernel / 'System.map'))
     finally:
         bench.remove()
     stages = stage_rows(boots[measure.THROWN_AWAY:])
