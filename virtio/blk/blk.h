@@ -2,7 +2,7 @@
 /*
  * A virtio block device (virtio 1.2, 5.2) over one file.
  *
- * Order among devices' ends: the worker is freed before the device, so that nothing is in flight on it.
+ * The worker is freed before the device: then nothing of the device runs on it any more.
  */
 #include "virtio/core/device.h"
 #include "vmm/base/loop.h"
