@@ -26,7 +26,7 @@
  * that interprets needs a hundred times as long. In between lies nothing we know of.
  */
 #define SLOWER_MAX 20.0
-#define ENTRY_NS   10000000.0
+#define ENTRY_NS   30000000.0
 /* A busy host may take the processor away in the middle; an interpreter is slow every time. */
 #define ATTEMPTS 3
 

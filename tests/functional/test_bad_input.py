@@ -48,7 +48,7 @@ def test_no_kernel(vm):
     (b'#!/bin/sh\n' * 500, []),
     (b'\x1f\x8b' + b'\0' * 5000, ['compressed']),
     (b'\x7fELF\x01\x01\x01' + b'\0' * 4096, []),
-])
+], ids=['missing', 'empty', 'cut', 'script', 'gzip', '32-bit'])
 def test_kernel(vm, content, words):
     path = vm.folder / 'kernel'
     if content is not None:
