@@ -38,6 +38,14 @@ static void signal_children(int signal)
                 fclose(f);
 }
 
+/* What commands left running: it comes to us as its parents end, so until there is nobody left. */
+static void bury_children(void)
+{
+        do
+                signal_children(SIGKILL);
+        while (wait(NULL) > 0);
+}
+
 static void end(uint32_t how)
 {
         _exit(40 + (int)how);
@@ -66,6 +74,7 @@ void engine_start(struct engine *e, const struct engine_options *options)
 
         int fd = listen_at(e->path);
 
+        prctl(PR_SET_CHILD_SUBREAPER, 1); /* of what outlives the engine */
         e->pid = fork();
         if (e->pid) {
                 close(fd);
@@ -106,6 +115,7 @@ int engine_wait(struct engine *e)
         int status = 0;
 
         waitpid(e->pid, &status, 0);
+        bury_children();
         unlink(e->path);
         rmdir(e->dir);
         return status;
