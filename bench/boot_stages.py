@@ -18,7 +18,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import measure  # noqa: E402
 
 STAGES = (('monitor_start', 'vm_created', 'monitor starts, VM is made'),
-          ('vm_created', 'first_instruction', 'memory, devices, confinement'),
+          ('vm_created', 'first_instruction', 'memory, kernel image, devices'),
           ('first_instruction', 'kernel', 'kernel: entry to hypervisor found'),
           ('kernel', 'init', 'kernel: the rest, initcalls included'),
           ('init', 'agent_ready', 'agent: exec to ready'))
