@@ -43,7 +43,7 @@ struct vsock {
 void vsock_settle(struct vsock *v, struct vsock_conn *c, enum vsock_verdict verdict);
 /*
  * vsock_wake_rx() - whatever waits for buffers of the guest gets its chance; the end of whatever the loop called
- *                   us for, as it also tells the loop what is waited for now
+ *                   us for, since it tells the loop as well what it waits for
  * Return: 0 or negative.
  */
 int must_check vsock_wake_rx(struct vsock *v);
