@@ -388,6 +388,18 @@ size_t protocol_put_window(uint8_t *out, uint32_t id, uint32_t bytes)
         return finish(out, PROTOCOL_WINDOW, id, WINDOW_SIZE);
 }
 
+size_t protocol_put_u32(uint8_t *out, enum protocol_type type, uint32_t id, uint32_t value)
+{
+        put32(out + PROTOCOL_HEADER_SIZE, value);
+        return finish(out, type, id, 4);
+}
+
+size_t protocol_put_u64(uint8_t *out, enum protocol_type type, uint32_t id, uint64_t value)
+{
+        put64(out + PROTOCOL_HEADER_SIZE, value);
+        return finish(out, type, id, 8);
+}
+
 /* Adds one string with its NUL; past the limit it only counts, so the caller sees that it is too long. */
 static size_t add_string(uint8_t *out, size_t len, const char *s)
 {
@@ -480,6 +492,8 @@ const char *protocol_fault_name(uint32_t code)
                 [PROTOCOL_FAULT_NO_CONTAINER] = "no-container",
                 [PROTOCOL_FAULT_RESOURCES] = "resources",
                 [PROTOCOL_FAULT_STOPPING] = "stopping",
+                [PROTOCOL_FAULT_NO_PROCESS] = "no-process",
+                [PROTOCOL_FAULT_SYSTEM] = "system",
         };
 
         _Static_assert(sizeof(names) / sizeof(names[0]) == PROTOCOL_FAULT_NR, "one name for each fault");

@@ -14,6 +14,7 @@
 
 #define PROTOCOL_VERSION     1u
 #define PROTOCOL_PORT        1024u /* vsock port of the agent */
+#define PROTOCOL_LOG_PORT    1026u /* vsock port of the monitor: takes what a command with EXEC_LOG writes */
 #define PROTOCOL_HEADER_SIZE 16u
 
 #define PROTOCOL_EXEC_MAX     (256u << 10) /* payload of EXEC: twice Linux's longest argument */
@@ -33,6 +34,17 @@ enum protocol_type {
         PROTOCOL_STDIN = 0x03,
         PROTOCOL_SHUTDOWN = 0x04,
         PROTOCOL_PING = 0x05,
+        PROTOCOL_SIGNAL = 0x06,
+        PROTOCOL_RESIZE = 0x07,
+        PROTOCOL_ATTACH = 0x08,
+        PROTOCOL_PROCESSES = 0x09,
+        PROTOCOL_FILE = 0x0a, /* protocol_file.h */
+        PROTOCOL_METRICS = 0x0b,
+        PROTOCOL_CLOCK = 0x0c,
+        PROTOCOL_FREEZE = 0x0d,
+        PROTOCOL_SYNC = 0x0e,
+        PROTOCOL_CONNECT = 0x0f,
+        PROTOCOL_ENVIRONMENT = 0x10,
         /* agent to client */
         PROTOCOL_WELCOME = 0x81,
         PROTOCOL_STDOUT = 0x82,
@@ -41,6 +53,14 @@ enum protocol_type {
         PROTOCOL_ERROR = 0x85,
         PROTOCOL_DONE = 0x86,
         PROTOCOL_WINDOW = 0x87,
+        PROTOCOL_STARTED = 0x88,
+        PROTOCOL_LOST = 0x89,
+        PROTOCOL_PROCESS = 0x8a,
+        PROTOCOL_DATA = 0x8b,
+        PROTOCOL_STATUS = 0x8c,
+        PROTOCOL_ENTRIES = 0x8d,
+        PROTOCOL_EVENT = 0x8e,
+        PROTOCOL_REPORT = 0x8f,
 };
 
 enum protocol_side { PROTOCOL_FROM_CLIENT, PROTOCOL_FROM_AGENT };
@@ -60,13 +80,32 @@ enum { /* what parsers and builders return */
        PROTOCOL_E_NR
 };
 
-enum { PROTOCOL_STDIN_END = 1u << 0 };  /* header flags of STDIN: no more will come */
-enum { PROTOCOL_EXEC_STDIN = 1u << 0 }; /* flags of EXEC: STDIN frames follow (else it reads /dev/null) */
-enum { PROTOCOL_CAP_EXEC = 1u << 0, PROTOCOL_CAP_SHUTDOWN = 1u << 1 };
+enum { PROTOCOL_STDIN_END = 1u << 0 }; /* header flags of STDIN: no more will come */
+enum {                                 /* flags of EXEC */
+       PROTOCOL_EXEC_STDIN = 1u << 0,  /* STDIN frames follow (else it reads /dev/null) */
+       PROTOCOL_EXEC_DETACH = 1u << 1, /* goes on without its connection; can be attached to */
+       PROTOCOL_EXEC_TELL = 1u << 2,   /* STARTED is wanted */
+       PROTOCOL_EXEC_KEEP = 1u << 3,   /* what it started may outlive it */
+       PROTOCOL_EXEC_LOG = 1u << 4,    /* its output and EXIT also go to the monitor's log port */
+       PROTOCOL_EXEC_MAIN = 1u << 5,   /* the guest powers off when it has ended */
+};
+enum { PROTOCOL_OPTION_TTY = 1, PROTOCOL_OPTION_RLIMIT = 2, PROTOCOL_OPTION_TIMEOUT = 3 }; /* of EXEC */
+enum { /* capabilities in WELCOME */
+       PROTOCOL_CAP_EXEC = 1u << 0,
+       PROTOCOL_CAP_SHUTDOWN = 1u << 1,
+       PROTOCOL_CAP_PROCESS = 1u << 2, /* options and flags of EXEC, SIGNAL, RESIZE, ATTACH, PROCESSES */
+       PROTOCOL_CAP_FILE = 1u << 3,
+       PROTOCOL_CAP_MACHINE = 1u << 4, /* METRICS, CLOCK, FREEZE, SYNC, ENVIRONMENT */
+       PROTOCOL_CAP_CONNECT = 1u << 5,
+};
 enum { PROTOCOL_STATE_OK, PROTOCOL_STATE_NO_ROOT, PROTOCOL_STATE_NR };
 enum { PROTOCOL_POWER_OFF, PROTOCOL_REBOOT, PROTOCOL_HOW_NR };
 enum { PROTOCOL_EXITED, PROTOCOL_SIGNALLED, PROTOCOL_KIND_NR };
-enum { PROTOCOL_EXIT_CORE = 1u << 0 };
+enum { /* flags of EXIT */
+       PROTOCOL_EXIT_CORE = 1u << 0,
+       PROTOCOL_EXIT_OOM = 1u << 1,       /* the kernel's OOM killer ended something in its cgroup */
+       PROTOCOL_EXIT_TIMED_OUT = 1u << 2, /* its own time limit killed it */
+};
 enum { PROTOCOL_OPTION_MAY_SKIP = 0x8000 }; /* an option type with this bit may be left aside if unknown */
 
 enum protocol_fault { /* code of ERROR; the first group ends the connection */
@@ -81,8 +120,10 @@ enum protocol_fault { /* code of ERROR; the first group ends the connection */
                       PROTOCOL_FAULT_NO_USER,
                       PROTOCOL_FAULT_CWD,
                       PROTOCOL_FAULT_NO_CONTAINER,
-                      PROTOCOL_FAULT_RESOURCES, /* memory, processes or descriptors of the guest ran out */
-                      PROTOCOL_FAULT_STOPPING,  /* the guest shuts down */
+                      PROTOCOL_FAULT_RESOURCES,  /* memory, processes or descriptors of the guest ran out */
+                      PROTOCOL_FAULT_STOPPING,   /* the guest shuts down */
+                      PROTOCOL_FAULT_NO_PROCESS, /* no such exec, or not one that can be attached to */
+                      PROTOCOL_FAULT_SYSTEM,     /* the guest's kernel refused: its error number says why */
                       PROTOCOL_FAULT_NR
 };
 
@@ -106,16 +147,29 @@ struct protocol_welcome {
         const char *release, *message; /* NUL-terminated; message says why state is not OK */
 };
 
-struct protocol_exec {
-        uint32_t flags, container; /* container 0 = the machine itself */
-        const char *cwd, *user;    /* "" = "/", "" = root; user is USER[:GROUP], each a name or a number */
-        const char *args, *env;    /* nr_args, nr_env strings behind each other */
-        uint32_t nr_args, nr_env;
+#define PROTOCOL_RLIMITS_MAX 16u /* as many as Linux has */
+struct protocol_rlimit {
+        uint32_t resource; /* RLIMIT_ of Linux */
+        uint64_t soft, hard;
 };
 
+struct protocol_exec {
+        uint32_t flags, container;
+        const char *cwd, *user; /* "" = "/", "" = root; user is USER[:GROUP], each a name or a number */
+        const char *args, *env; /* nr_args, nr_env strings behind each other */
+        uint32_t nr_args, nr_env;
+        bool has_tty;
+        uint16_t rows, cols;
+        uint32_t timeout_ms; /* 0 = none */
+        uint32_t nr_rlimits;
+        struct protocol_rlimit rlimits[PROTOCOL_RLIMITS_MAX];
+};
+
+/* Times, peak memory and bytes are those of its whole cgroup. */
 struct protocol_exit {
         uint32_t kind, value, flags;
         uint64_t utime_us, stime_us, maxrss_kib;
+        uint64_t elapsed_us, read_bytes, write_bytes; /* bytes of disks; 0 from an agent that does not tell */
 };
 struct protocol_error {
         uint32_t code, host_errno;
@@ -131,6 +185,10 @@ struct protocol_exec_request {
         uint32_t id, flags, container;
         const char *cwd, *user;
         const char *const *args, *const *env;
+        bool has_tty;
+        uint16_t rows, cols;
+        uint32_t timeout_ms, nr_rlimits;
+        const struct protocol_rlimit *rlimits;
 };
 
 /* protocol_parse_header() - check the fixed header; the payload is what follows it. */
@@ -162,6 +220,8 @@ size_t protocol_put_shutdown(uint8_t *out, uint32_t id, uint32_t how, uint32_t g
 size_t protocol_put_exit(uint8_t *out, uint32_t id, const struct protocol_exit *e);
 size_t protocol_put_error(uint8_t *out, uint32_t id, uint32_t code, uint32_t host_errno, const char *text);
 size_t protocol_put_window(uint8_t *out, uint32_t id, uint32_t bytes);
+size_t protocol_put_u32(uint8_t *out, enum protocol_type type, uint32_t id, uint32_t value);
+size_t protocol_put_u64(uint8_t *out, enum protocol_type type, uint32_t id, uint64_t value);
 
 /*
  * protocol_build_exec() - build an EXEC frame.

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Functions up to 60 lines and 6 parameters, files up to 500 lines, headers up to 200."""
+"""Functions up to 60 lines and 6 parameters, files up to 500 lines, headers up to 240."""
 import pathlib
 import re
 import sys
 
-FUNCTION_MAX, PARAMETERS_MAX, FILE_MAX, HEADER_MAX = 60, 6, 500, 200
+FUNCTION_MAX, PARAMETERS_MAX, FILE_MAX, HEADER_MAX = 60, 6, 500, 240
 FOLDERS = ('vmm', 'virtio', 'guest', 'sandbox', 'cli', 'lab')
 # A switch over constants, or a table, reads well at any length.
 EXEMPT = set()
