@@ -247,8 +247,10 @@ static void on_frame(struct conn *c, const struct protocol_frame *frame, const u
                         on_exec(c, frame->id, &exec);
         } else if (frame->type == PROTOCOL_STDIN) {
                 on_stdin(c, frame, bytes);
-        } else {
+        } else if (frame->type == PROTOCOL_SHUTDOWN || frame->type == PROTOCOL_PING) {
                 on_simple(c, frame, bytes);
+        } else {
+                reply_error(c, frame->id, PROTOCOL_FAULT_UNSUPPORTED, 0, "this agent does not have it");
         }
         if (r)
                 refuse(c, PROTOCOL_FAULT_MALFORMED, protocol_strerror(r));

@@ -4,14 +4,13 @@
  * Runs:   any thread of either side; pure, no allocation, no I/O, no state.
  * Limits: one frame of at most PROTOCOL_EXEC_MAX payload bytes; see the table of types.
  */
-#include "guest/protocol.h"
-
 #include <string.h>
+
+#include "guest/protocol_bytes.h"
 
 #define HELLO_SIZE    16u
 #define WELCOME_FIXED 32u
-#define EXEC_FIXED    24u
-#define EXEC_MIN      (EXEC_FIXED + 3) /* three empty strings */
+#define EXEC_MIN      27u /* fixed part and three empty strings */
 #define EXIT_SIZE     40u
 #define ERROR_FIXED   8u
 #define SHUTDOWN_SIZE 8u
@@ -31,6 +30,17 @@ static const struct rule rules[] = {
         { PROTOCOL_STDIN, PROTOCOL_STDIN_END, PROTOCOL_FROM_CLIENT, true, 0, PROTOCOL_DATA_MAX },
         { PROTOCOL_SHUTDOWN, 0, PROTOCOL_FROM_CLIENT, true, SHUTDOWN_SIZE, SHUTDOWN_SIZE },
         { PROTOCOL_PING, 0, PROTOCOL_FROM_CLIENT, true, 0, 0 },
+        { PROTOCOL_SIGNAL, 0, PROTOCOL_FROM_CLIENT, true, 16, 16 },
+        { PROTOCOL_RESIZE, 0, PROTOCOL_FROM_CLIENT, true, 8, 8 },
+        { PROTOCOL_ATTACH, 0, PROTOCOL_FROM_CLIENT, true, 8, 8 },
+        { PROTOCOL_PROCESSES, 0, PROTOCOL_FROM_CLIENT, true, 4, 4 },
+        { PROTOCOL_FILE, 0, PROTOCOL_FROM_CLIENT, true, 51, 12288 },
+        { PROTOCOL_METRICS, 0, PROTOCOL_FROM_CLIENT, true, 0, 0 },
+        { PROTOCOL_CLOCK, 0, PROTOCOL_FROM_CLIENT, true, 8, 8 },
+        { PROTOCOL_FREEZE, 0, PROTOCOL_FROM_CLIENT, true, 4, 4 },
+        { PROTOCOL_SYNC, 0, PROTOCOL_FROM_CLIENT, true, 0, 0 },
+        { PROTOCOL_CONNECT, 0, PROTOCOL_FROM_CLIENT, true, 9, 4104 },
+        { PROTOCOL_ENVIRONMENT, 0, PROTOCOL_FROM_CLIENT, true, 4, PROTOCOL_EXEC_MAX },
         { PROTOCOL_WELCOME, 0, PROTOCOL_FROM_AGENT, false, WELCOME_FIXED + 2, 4096 },
         { PROTOCOL_STDOUT, 0, PROTOCOL_FROM_AGENT, true, 1, PROTOCOL_DATA_MAX },
         { PROTOCOL_STDERR, 0, PROTOCOL_FROM_AGENT, true, 1, PROTOCOL_DATA_MAX },
@@ -38,40 +48,15 @@ static const struct rule rules[] = {
         { PROTOCOL_ERROR, 0, PROTOCOL_FROM_AGENT, false, ERROR_FIXED, ERROR_FIXED + PROTOCOL_TEXT_MAX },
         { PROTOCOL_DONE, 0, PROTOCOL_FROM_AGENT, true, 0, 512 },
         { PROTOCOL_WINDOW, 0, PROTOCOL_FROM_AGENT, true, WINDOW_SIZE, WINDOW_SIZE },
+        { PROTOCOL_STARTED, 0, PROTOCOL_FROM_AGENT, true, 16, 512 },
+        { PROTOCOL_LOST, 0, PROTOCOL_FROM_AGENT, true, 8, 8 },
+        { PROTOCOL_PROCESS, 0, PROTOCOL_FROM_AGENT, true, 0, 65536 },
+        { PROTOCOL_DATA, 0, PROTOCOL_FROM_AGENT, true, 1, PROTOCOL_DATA_MAX },
+        { PROTOCOL_STATUS, 0, PROTOCOL_FROM_AGENT, true, 66, 12288 },
+        { PROTOCOL_ENTRIES, 0, PROTOCOL_FROM_AGENT, true, 0, 65536 },
+        { PROTOCOL_EVENT, 0, PROTOCOL_FROM_AGENT, true, 13, 8192 },
+        { PROTOCOL_REPORT, 0, PROTOCOL_FROM_AGENT, true, 0, 65536 },
 };
-
-static uint16_t get16(const uint8_t *p)
-{
-        return (uint16_t)(p[0] | p[1] << 8);
-}
-
-static uint32_t get32(const uint8_t *p)
-{
-        return (uint32_t)get16(p) | (uint32_t)get16(p + 2) << 16;
-}
-
-static uint64_t get64(const uint8_t *p)
-{
-        return (uint64_t)get32(p) | (uint64_t)get32(p + 4) << 32;
-}
-
-static void put16(uint8_t *p, uint32_t v)
-{
-        p[0] = (uint8_t)v;
-        p[1] = (uint8_t)(v >> 8);
-}
-
-static void put32(uint8_t *p, uint32_t v)
-{
-        put16(p, v & 0xffff);
-        put16(p + 2, v >> 16);
-}
-
-static void put64(uint8_t *p, uint64_t v)
-{
-        put32(p, (uint32_t)v);
-        put32(p + 4, (uint32_t)(v >> 32));
-}
 
 static const struct rule *find_rule(uint32_t type, enum protocol_side from)
 {
@@ -125,18 +110,6 @@ int protocol_parse_hello(const uint8_t *p, size_t len, struct protocol_hello *re
         return PROTOCOL_OK;
 }
 
-/* Takes one NUL-terminated string of at most @max characters off the front of [*p, end). */
-static const char *take_string(const uint8_t **p, const uint8_t *end, size_t max)
-{
-        size_t room = (size_t)(end - *p), look = room < max + 1 ? room : max + 1;
-        const uint8_t *start = *p, *nul = look ? memchr(start, 0, look) : NULL;
-
-        if (!nul)
-                return NULL;
-        *p = nul + 1;
-        return (const char *)start;
-}
-
 /* u16 version, u16 state, u32 stdin window, u64 capabilities, 16 bytes of boot id, release, message. */
 int protocol_parse_welcome(const uint8_t *p, size_t len, struct protocol_welcome *ret)
 {
@@ -158,95 +131,6 @@ int protocol_parse_welcome(const uint8_t *p, size_t len, struct protocol_welcome
         memcpy(ret->boot_id, p + 16, sizeof(ret->boot_id));
         ret->release = release;
         ret->message = message;
-        return PROTOCOL_OK;
-}
-
-/* Records of u16 type, u16 length and as many bytes. None is defined yet. */
-static int check_options(const uint8_t *p, const uint8_t *end)
-{
-        while (p < end) {
-                if (end - p < 4 || end - p - 4 < get16(p + 2))
-                        return PROTOCOL_E_OPTION;
-                if (!(get16(p) & PROTOCOL_OPTION_MAY_SKIP))
-                        return PROTOCOL_E_OPTION;
-                p += 4u + get16(p + 2);
-        }
-        return PROTOCOL_OK;
-}
-
-static bool is_variable(const char *s)
-{
-        const char *equals = strchr(s, '=');
-
-        return equals && equals != s;
-}
-
-/* u32 flags, container, number of arguments, of variables, length of options, reserved; options; strings. */
-int protocol_parse_exec(const uint8_t *p, size_t len, struct protocol_exec *ret)
-{
-        if (len < EXEC_MIN || len > PROTOCOL_EXEC_MAX)
-                return PROTOCOL_E_LENGTH;
-
-        uint32_t flags = get32(p), nr_args = get32(p + 8), nr_env = get32(p + 12), options = get32(p + 16);
-        const uint8_t *at = p + EXEC_FIXED, *end = p + len;
-
-        if (flags & ~(uint32_t)PROTOCOL_EXEC_STDIN)
-                return PROTOCOL_E_FLAGS;
-        if (get32(p + 20))
-                return PROTOCOL_E_RESERVED;
-        if (!nr_args || nr_args > PROTOCOL_ARGS_MAX || nr_env > PROTOCOL_ENV_MAX)
-                return PROTOCOL_E_COUNT;
-        if (options > len - EXEC_FIXED || check_options(at, at + options))
-                return PROTOCOL_E_OPTION;
-        at += options;
-
-        const char *cwd = take_string(&at, end, PROTOCOL_CWD_MAX);
-        const char *user = cwd ? take_string(&at, end, PROTOCOL_USER_MAX) : NULL;
-        const char *args = (const char *)at;
-
-        for (uint32_t i = 0; user && i < nr_args; i++) {
-                if (!take_string(&at, end, PROTOCOL_EXEC_MAX))
-                        return PROTOCOL_E_STRING;
-        }
-
-        const char *env = (const char *)at;
-
-        for (uint32_t i = 0; user && i < nr_env; i++) {
-                const char *variable = take_string(&at, end, PROTOCOL_EXEC_MAX);
-
-                if (!variable || !is_variable(variable))
-                        return PROTOCOL_E_STRING;
-        }
-        if (!user || at != end)
-                return PROTOCOL_E_STRING;
-        *ret = (struct protocol_exec){ .flags = flags,
-                                       .container = get32(p + 4),
-                                       .cwd = cwd,
-                                       .user = user,
-                                       .args = args,
-                                       .env = env,
-                                       .nr_args = nr_args,
-                                       .nr_env = nr_env };
-        return PROTOCOL_OK;
-}
-
-/* u32 kind, value, flags, reserved; u64 user and system time in us, peak memory in KiB. */
-int protocol_parse_exit(const uint8_t *p, size_t len, struct protocol_exit *ret)
-{
-        if (len < EXIT_SIZE)
-                return PROTOCOL_E_LENGTH;
-
-        uint32_t kind = get32(p), value = get32(p + 4);
-
-        if (kind >= PROTOCOL_KIND_NR || value > 255 ||
-            (kind == PROTOCOL_SIGNALLED && (value < 1 || value > 64)))
-                return PROTOCOL_E_VALUE;
-        *ret = (struct protocol_exit){ .kind = kind,
-                                       .value = value,
-                                       .flags = get32(p + 8),
-                                       .utime_us = get64(p + 16),
-                                       .stime_us = get64(p + 24),
-                                       .maxrss_kib = get64(p + 32) };
         return PROTOCOL_OK;
 }
 
@@ -286,15 +170,6 @@ int protocol_parse_window(const uint8_t *p, size_t len, uint32_t *ret)
         return PROTOCOL_OK;
 }
 
-void protocol_strings(const char *first, uint32_t n, const char **ret)
-{
-        for (uint32_t i = 0; i < n; i++) {
-                ret[i] = first;
-                first += strlen(first) + 1;
-        }
-        ret[n] = NULL;
-}
-
 size_t protocol_put_header(uint8_t *out, const struct protocol_frame *frame)
 {
         put32(out, frame->len);
@@ -303,13 +178,6 @@ size_t protocol_put_header(uint8_t *out, const struct protocol_frame *frame)
         put32(out + 8, frame->id);
         put32(out + 12, 0);
         return PROTOCOL_HEADER_SIZE;
-}
-
-static size_t finish(uint8_t *out, enum protocol_type type, uint32_t id, size_t len)
-{
-        struct protocol_frame frame = { .type = type, .id = id, .len = (uint32_t)len };
-
-        return protocol_put_header(out, &frame) + len;
 }
 
 size_t protocol_put_hello(uint8_t *out, uint64_t capabilities)
@@ -356,20 +224,6 @@ size_t protocol_put_shutdown(uint8_t *out, uint32_t id, uint32_t how, uint32_t g
         return finish(out, PROTOCOL_SHUTDOWN, id, SHUTDOWN_SIZE);
 }
 
-size_t protocol_put_exit(uint8_t *out, uint32_t id, const struct protocol_exit *e)
-{
-        uint8_t *p = out + PROTOCOL_HEADER_SIZE;
-
-        put32(p, e->kind);
-        put32(p + 4, e->value);
-        put32(p + 8, e->flags);
-        put32(p + 12, 0);
-        put64(p + 16, e->utime_us);
-        put64(p + 24, e->stime_us);
-        put64(p + 32, e->maxrss_kib);
-        return finish(out, PROTOCOL_EXIT, id, EXIT_SIZE);
-}
-
 size_t protocol_put_error(uint8_t *out, uint32_t id, uint32_t code, uint32_t host_errno, const char *text)
 {
         uint8_t *p = out + PROTOCOL_HEADER_SIZE;
@@ -398,62 +252,6 @@ size_t protocol_put_u64(uint8_t *out, enum protocol_type type, uint32_t id, uint
 {
         put64(out + PROTOCOL_HEADER_SIZE, value);
         return finish(out, type, id, 8);
-}
-
-/* Adds one string with its NUL; past the limit it only counts, so the caller sees that it is too long. */
-static size_t add_string(uint8_t *out, size_t len, const char *s)
-{
-        size_t n = strlen(s) + 1;
-
-        if (out && n <= PROTOCOL_EXEC_MAX - len)
-                memcpy(out + PROTOCOL_HEADER_SIZE + len, s, n);
-        return n > PROTOCOL_EXEC_MAX - len ? PROTOCOL_EXEC_MAX + 1 : len + n;
-}
-
-static size_t add_strings(uint8_t *out, size_t len, const char *const *list, uint32_t *ret_nr)
-{
-        uint32_t n = 0;
-
-        for (; list && list[n] && len <= PROTOCOL_EXEC_MAX; n++)
-                len = add_string(out, len, list[n]);
-        *ret_nr = n;
-        return len;
-}
-
-int protocol_build_exec(uint8_t *out, const struct protocol_exec_request *req, size_t *ret_size)
-{
-        const char *cwd = req->cwd ? req->cwd : "", *user = req->user ? req->user : "";
-        uint32_t nr_args = 0, nr_env = 0;
-
-        if (strlen(cwd) > PROTOCOL_CWD_MAX || strlen(user) > PROTOCOL_USER_MAX)
-                return PROTOCOL_E_STRING;
-        for (uint32_t i = 0; req->env && req->env[i]; i++) {
-                if (!is_variable(req->env[i]))
-                        return PROTOCOL_E_STRING;
-        }
-
-        size_t len = add_string(out, add_string(out, EXEC_FIXED, cwd), user);
-
-        len = add_strings(out, len, req->args, &nr_args);
-        if (len <= PROTOCOL_EXEC_MAX)
-                len = add_strings(out, len, req->env, &nr_env);
-        if (!nr_args || nr_args > PROTOCOL_ARGS_MAX || nr_env > PROTOCOL_ENV_MAX)
-                return PROTOCOL_E_COUNT;
-        if (len > PROTOCOL_EXEC_MAX)
-                return PROTOCOL_E_LENGTH;
-        if (out) {
-                uint8_t *p = out + PROTOCOL_HEADER_SIZE;
-
-                put32(p, req->flags);
-                put32(p + 4, req->container);
-                put32(p + 8, nr_args);
-                put32(p + 12, nr_env);
-                put32(p + 16, 0);
-                put32(p + 20, 0);
-                finish(out, PROTOCOL_EXEC, req->id, len);
-        }
-        *ret_size = PROTOCOL_HEADER_SIZE + len;
-        return PROTOCOL_OK;
 }
 
 const char *protocol_strerror(int error)

@@ -40,7 +40,7 @@ START_TEST(test_headers)
                 { "HELLO with a flag", PROTOCOL_FROM_CLIENT, 16, 0x10001, 0, 0, PROTOCOL_E_FLAGS },
                 { "HELLO, reserved set", PROTOCOL_FROM_CLIENT, 16, 0x01, 0, 1, PROTOCOL_E_RESERVED },
                 { "type 0", PROTOCOL_FROM_CLIENT, 0, 0x00, 1, 0, PROTOCOL_E_TYPE },
-                { "type 6", PROTOCOL_FROM_CLIENT, 0, 0x06, 1, 0, PROTOCOL_E_TYPE },
+                { "type 0x11", PROTOCOL_FROM_CLIENT, 0, 0x11, 1, 0, PROTOCOL_E_TYPE },
                 { "type 0xffff", PROTOCOL_FROM_AGENT, 0, 0xffff, 1, 0, PROTOCOL_E_TYPE },
                 { "EXEC, longest", PROTOCOL_FROM_CLIENT, 262144, 0x02, 1, 0, PROTOCOL_OK },
                 { "EXEC, longer", PROTOCOL_FROM_CLIENT, 262145, 0x02, 1, 0, PROTOCOL_E_LENGTH },
