@@ -1,7 +1,7 @@
 /*
  * A machine's life: it runs, its guest makes events, it ends.
- * Input:  events of the guest, on vCPU threads.
- * Runs:   main thread, the loop thread in machine_run().
+ * Input:  events of the guest.
+ * Runs:   main thread = loop thread; events on vCPU threads.
  * Limits: one end, whichever comes first.
  */
 #include "vmm/machine.h"
@@ -107,13 +107,14 @@ void machine_on_asked_end(void *ctx)
         end(ctx, VMM_ENDED, "");
 }
 
-int machine_new(struct machine **ret, const struct vm_config *c, struct files *files,
+int machine_new(struct machine **ret, struct loop *loop, const struct vm_config *c, struct files *files,
                 struct timeline *timeline, struct problem *p)
 {
         cleanup(machine_freep) struct machine *m = calloc(1, sizeof(*m));
 
         if (!m)
                 return problem_set(p, VMM_E_HOST, "out of memory");
+        m->loop = loop;
         m->config = c;
         m->files = files;
         m->timeline = timeline;
@@ -181,7 +182,7 @@ static int word_end(const struct machine *m, struct problem *p)
         return status;
 }
 
-int machine_run(struct machine *m, struct problem *p)
+int machine_start(struct machine *m)
 {
         int r = 0;
 
@@ -190,14 +191,22 @@ int machine_run(struct machine *m, struct problem *p)
         timeline_mark(m->timeline, STAGE_FIRST_INSTRUCTION);
         for (unsigned i = 0; i < m->config->cpus && !r; i++)
                 r = vcpu_start(m->vcpus[i]);
-        if (!r)
-                r = loop_run(m->loop);
+        return r < 0 ? err_trace(r) : 0;
+}
+
+int machine_end(struct machine *m, int r, struct problem *p)
+{
         stop_vcpus(m);
         if (r < 0) {
                 (void)problem_set(p, VMM_E_HOST, "the VM had to end: %s (%s)", strerror(-r), err_where());
                 return VMM_E_HOST;
         }
         return word_end(m, p);
+}
+
+struct control *machine_control(struct machine *m)
+{
+        return m->control;
 }
 
 static void write_kvm_stat(void *ctx, const char *name, uint64_t n)
@@ -237,6 +246,5 @@ void machine_free(struct machine *m)
         kvm_irq_fini(&m->button);
         kvm_free(m->kvm);
         gmem_free(m->mem);
-        loop_free(m->loop);
         free(m);
 }

@@ -302,10 +302,6 @@ static int make_controls(struct machine *m, struct problem *p)
 
 int machine_make(struct machine *m, struct problem *p)
 {
-        int r = loop_new(&m->loop);
-
-        if (r < 0)
-                return host_problem(p, "cannot make the event loop", r);
         if (make_vm(m, p) || make_memory(m, p) || make_chips(m, p) || make_devices(m, p) ||
             write_boot_memory(m, p) || make_vcpus(m, p) || make_controls(m, p))
                 return -1;

@@ -22,7 +22,7 @@ struct machine {
         struct files *files;
         struct timeline *timeline;
 
-        struct loop *loop;
+        struct loop *loop; /* borrowed */
         struct gmem *mem;
         struct kvm *kvm;
         struct bus mmio, pio;

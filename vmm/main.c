@@ -15,10 +15,9 @@
 #include <unistd.h>
 
 #include "vmm/base/log.h"
-#include "vmm/files.h"
-#include "vmm/machine.h"
 #include "vmm/options.h"
 #include "vmm/probe.h"
+#include "vmm/run.h"
 #include "vmm/status.h"
 
 static int complain(const struct problem *p, const struct vm_config *c)
@@ -42,29 +41,6 @@ static int probe(enum options_mode mode)
         return p.verdict == PROBE_USABLE ? VMM_OK : VMM_E_KVM;
 }
 
-/* The file was opened before the guest ran; what cannot be written now is not worth the VM's status. */
-static void report(int *fd, void (*write_it)(const void *what, FILE *f), const void *what)
-{
-        FILE *f = *fd >= 0 ? fdopen(*fd, "w") : NULL;
-
-        if (!f)
-                return;
-        *fd = -1;
-        write_it(what, f);
-        if (fclose(f))
-                log_warn("a report could not be written");
-}
-
-static void write_timeline(const void *what, FILE *f)
-{
-        timeline_write(what, f);
-}
-
-static void write_stats(const void *what, FILE *f)
-{
-        machine_write_stats(*(struct machine *const *)what, f);
-}
-
 /* Each vsock connection is a descriptor, and the usual soft limit is what select(2) could take. */
 static void allow_descriptors(void)
 {
@@ -76,22 +52,16 @@ static void allow_descriptors(void)
         (void)!setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static int run(const struct vm_config *c, struct timeline *timeline, struct problem *p)
+static int run(struct vm_config *c, struct timeline *timeline, struct problem *p)
 {
-        cleanup(machine_freep) struct machine *m = NULL;
-        struct files files;
+        struct run life;
         int status;
 
-        if (config_check(c, p) || files_open(&files, c, p))
-                return p->status;
-        if (machine_new(&m, c, &files, timeline, p)) {
-                files_close(&files);
-                return p->status;
-        }
-        status = machine_run(m, p);
-        report(&files.timeline, write_timeline, timeline);
-        report(&files.stats, write_stats, &m);
-        files_close(&files);
+        if (run_init(&life, c, timeline, p) || run_start(&life, p))
+                status = p->status;
+        else
+                status = run_to_end(&life, p);
+        run_fini(&life);
         return status;
 }
 
