@@ -1,5 +1,5 @@
 /*
- * Signals, and the clean end.
+ * The door to a running machine: signals, pause, the clean end.
  * Input:  signals of the user.
  * Runs:   loop thread.
  * Limits: one request to the agent; what it answers is not read.
@@ -21,14 +21,28 @@
 
 #define NS_PER_MS 1000000u
 
+const char *const control_state_names[CONTROL_NR_STATES] = { "starting", "running", "paused", "ending" };
+const char *const control_event_names[CONTROL_NR_EVENTS] = { "ready", "paused", "resumed", "stopping" };
+
 struct control {
         struct control_config cfg;
         struct ev signals;
         struct loop_timer grace;
+        struct loop_timer lifetime;
+        enum control_state state;
+        enum control_cause cause;
+        uint64_t started_ns;
+        struct control_listener *listeners;
         bool ready;
-        bool asked;
+        bool has_stats; /* the counters of KVM are open, where there are any */
         int agent; /* our end of the connection to it; kept open, for its loss would look like a client's */
 };
+
+static void tell(struct control *c, enum control_event event)
+{
+        for (struct control_listener *l = c->listeners; l; l = l->next)
+                l->call(l, event);
+}
 
 static int on_grace(struct loop_timer *timer)
 {
@@ -40,19 +54,19 @@ static int on_grace(struct loop_timer *timer)
 }
 
 /* Half of it is for the processes of the guest, the other half for its kernel. */
-static uint32_t agents_grace_ms(const struct control *c)
+static uint32_t agents_grace_ms(uint64_t grace_ns)
 {
-        return (uint32_t)num_min(c->cfg.grace_ns / NS_PER_MS / 2, PROTOCOL_GRACE_MAX_MS);
+        return (uint32_t)num_min(grace_ns / NS_PER_MS / 2, PROTOCOL_GRACE_MAX_MS);
 }
 
 /* Return: 0 when the agent was asked. */
-static int ask_agent(struct control *c)
+static int ask_agent(struct control *c, uint64_t grace_ns)
 {
         uint8_t frames[2 * PROTOCOL_SMALL_MAX];
         size_t n = protocol_put_hello(frames, 0);
         int pair[2], r;
 
-        n += protocol_put_shutdown(frames + n, 1, PROTOCOL_POWER_OFF, agents_grace_ms(c));
+        n += protocol_put_shutdown(frames + n, 1, PROTOCOL_POWER_OFF, agents_grace_ms(grace_ns));
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
                 return err_new(-errno);
         c->agent = pair[0];
@@ -64,23 +78,98 @@ static int ask_agent(struct control *c)
 }
 
 /* Return: false when there is nobody to ask. */
-static bool ask(struct control *c)
+static bool ask(struct control *c, uint64_t grace_ns)
 {
+        if (!grace_ns)
+                return false;
         if (c->ready && c->cfg.vsock)
-                return ask_agent(c) == 0;
+                return ask_agent(c, grace_ns) == 0;
         if (c->cfg.button)
                 irq_raise(c->cfg.button);
         return c->cfg.button;
 }
 
+static void pause_vcpus(struct control *c)
+{
+        for (unsigned i = 0; i < c->cfg.nr_vcpus; i++)
+                vcpu_pause(c->cfg.vcpus[i]);
+        for (unsigned i = 0; i < c->cfg.nr_vcpus; i++)
+                vcpu_wait_paused(c->cfg.vcpus[i]);
+}
+
+static void resume_vcpus(struct control *c)
+{
+        for (unsigned i = 0; i < c->cfg.nr_vcpus; i++)
+                vcpu_resume(c->cfg.vcpus[i]);
+}
+
+int control_pause(struct control *c)
+{
+        if (c->state == CONTROL_PAUSED)
+                return 0;
+        if (c->state != CONTROL_RUNNING)
+                return err_new(-EBUSY);
+        pause_vcpus(c);
+        if (c->cfg.devices)
+                devices_pause(c->cfg.devices);
+        c->state = CONTROL_PAUSED;
+        if (c->cfg.on_paused)
+                c->cfg.on_paused(c->cfg.ctx, true);
+        tell(c, CONTROL_IS_PAUSED);
+        return 0;
+}
+
+int control_resume(struct control *c)
+{
+        if (c->state == CONTROL_STARTING)
+                return err_new(-EBUSY);
+        if (c->state != CONTROL_PAUSED)
+                return 0;
+        c->state = CONTROL_RUNNING;
+        if (c->cfg.devices)
+                devices_resume(c->cfg.devices);
+        resume_vcpus(c);
+        if (c->cfg.on_paused)
+                c->cfg.on_paused(c->cfg.ctx, false);
+        tell(c, CONTROL_IS_RESUMED);
+        return 0;
+}
+
+static void end(struct control *c, uint64_t grace_ns, enum control_cause cause)
+{
+        bool first = c->state != CONTROL_ENDING;
+
+        (void)!control_resume(
+                c); /* a paused guest cannot power off; one that has not started has nothing to */
+        if (c->cause == CONTROL_BY_NOBODY)
+                c->cause = cause;
+        c->state = CONTROL_ENDING;
+        if (first)
+                tell(c, CONTROL_IS_STOPPING);
+        if (first && ask(c, grace_ns))
+                loop_timer_set(c->cfg.loop, &c->grace, grace_ns);
+        else
+                c->cfg.on_end(c->cfg.ctx);
+}
+
 void control_ask_end(struct control *c)
 {
-        if (c->asked || !ask(c)) {
-                c->cfg.on_end(c->cfg.ctx);
-                return;
-        }
-        c->asked = true;
-        loop_timer_set(c->cfg.loop, &c->grace, c->cfg.grace_ns);
+        end(c, c->cfg.grace_ns, CONTROL_BY_REQUEST);
+}
+
+void control_stop(struct control *c, uint64_t grace_ns)
+{
+        end(c, grace_ns, CONTROL_BY_REQUEST);
+}
+
+static int on_lifetime(struct loop_timer *timer)
+{
+        struct control *c = container_of(timer, struct control, lifetime);
+
+        /* Who is on the way out already needs no push. */
+        if (c->state != CONTROL_ENDING)
+                end(c, c->cfg.grace_ns, CONTROL_BY_LIFETIME);
+        return 0;
 }
 
 static int on_signal(struct ev *ev, uint32_t events)
@@ -90,13 +179,79 @@ static int on_signal(struct ev *ev, uint32_t events)
 
         (void)events;
         if (read(ev->fd, &info, sizeof(info)) == sizeof(info))
-                control_ask_end(c);
+                end(c, c->cfg.grace_ns, CONTROL_BY_SIGNAL);
         return 0;
+}
+
+void control_set_started(struct control *c)
+{
+        c->state = CONTROL_RUNNING;
+        c->started_ns = loop_now_ns();
+        if (c->cfg.lifetime_ns)
+                loop_timer_set(c->cfg.loop, &c->lifetime, c->cfg.lifetime_ns);
 }
 
 void control_set_ready(struct control *c)
 {
         c->ready = true;
+        tell(c, CONTROL_IS_READY);
+}
+
+enum control_state control_state(const struct control *c)
+{
+        return c->state;
+}
+
+bool control_is_ready(const struct control *c)
+{
+        return c->ready;
+}
+
+uint64_t control_uptime_ns(const struct control *c)
+{
+        return c->started_ns ? loop_now_ns() - c->started_ns : 0;
+}
+
+enum control_cause control_cause(const struct control *c)
+{
+        return c->cause;
+}
+
+/* The first time KVM's counters have to be opened, for which vCPUs that run stand aside for a moment. */
+void control_write_metrics(struct control *c, FILE *f, enum metrics_format format)
+{
+        const struct metrics_source source = {
+                .loop = c->cfg.loop,
+                .devices = c->cfg.devices,
+                .vcpus = c->cfg.vcpus,
+                .nr_vcpus = c->cfg.nr_vcpus,
+        };
+        bool aside = !c->has_stats && c->state != CONTROL_PAUSED;
+
+        if (aside)
+                pause_vcpus(c);
+        for (unsigned i = 0; !c->has_stats && i < c->cfg.nr_vcpus; i++)
+                (void)!vcpu_open_stats(c->cfg.vcpus[i]);
+        c->has_stats = true;
+        if (aside)
+                resume_vcpus(c);
+        metrics_write(&source, f, format);
+}
+
+void control_listen(struct control *c, struct control_listener *l)
+{
+        l->next = c->listeners;
+        c->listeners = l;
+}
+
+void control_unlisten(struct control *c, struct control_listener *l)
+{
+        struct control_listener **at = &c->listeners;
+
+        while (*at && *at != l)
+                at = &(*at)->next;
+        if (*at)
+                *at = l->next;
 }
 
 /* nohup(1) has SIGHUP ignored, which a signalfd would undo. */
@@ -119,6 +274,7 @@ int control_new(struct control **ret, const struct control_config *cfg)
         c->cfg = *cfg;
         c->agent = -1;
         c->grace.call = on_grace;
+        c->lifetime.call = on_lifetime;
         (void)sigemptyset(&set);
         (void)sigaddset(&set, SIGTERM);
         (void)sigaddset(&set, SIGINT);
@@ -141,6 +297,7 @@ void control_free(struct control *c)
                 return;
         loop_remove(c->cfg.loop, &c->signals);
         loop_timer_clear(c->cfg.loop, &c->grace);
+        loop_timer_clear(c->cfg.loop, &c->lifetime);
         fd_closep(&c->signals.fd);
         fd_closep(&c->agent);
         free(c);

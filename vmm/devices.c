@@ -8,7 +8,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -208,15 +207,34 @@ struct virtio_dev *devices_vsock(struct devices *d)
         return d->vsock;
 }
 
-void devices_write_stats(const struct devices *d, FILE *f)
+void devices_pause(struct devices *d)
 {
-        for (unsigned i = 0; i < d->nr; i++) {
-                const struct virtio_dev *dev = d->slots[i].dev;
+        for (unsigned i = 0; i < d->nr; i++)
+                mmio_pause(d->slots[i].mmio);
+}
 
-                (void)fprintf(f, "%s\"%s\":{\"guest_errors\":%" PRIu64, i ? "," : "", dev->name,
-                              dev->guest_errors);
-                for (unsigned s = 0; s < dev->nr_stats; s++)
-                        (void)fprintf(f, ",\"%s\":%" PRIu64, dev->stats[s].name, dev->stats[s].n);
-                (void)fputc('}', f);
-        }
+void devices_resume(struct devices *d)
+{
+        for (unsigned i = 0; i < d->nr; i++)
+                mmio_resume(d->slots[i].mmio);
+}
+
+unsigned devices_nr(const struct devices *d)
+{
+        return d->nr;
+}
+
+const char *devices_name(const struct devices *d, unsigned i)
+{
+        return d->slots[i].dev->name;
+}
+
+void devices_each_stat(const struct devices *d, unsigned i,
+                       void (*each)(void *ctx, const char *name, uint64_t n), void *ctx)
+{
+        const struct virtio_dev *dev = d->slots[i].dev;
+
+        each(ctx, "guest_errors", dev->guest_errors);
+        for (unsigned s = 0; s < dev->nr_stats; s++)
+                each(ctx, dev->stats[s].name, dev->stats[s].n);
 }

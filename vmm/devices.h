@@ -3,8 +3,6 @@
  * The virtio devices of a VM, made from its configuration and put on the bus. The table in devices.c
  * names them all; its order is the order of their addresses. Main thread.
  */
-#include <stdio.h>
-
 #include "virtio/core/device.h"
 #include "vmm/arch/arch.h"
 #include "vmm/base/loop.h"
@@ -38,5 +36,12 @@ const struct arch_device *devices_list(const struct devices *d, unsigned *ret_nr
 /* NULL when the VM has none. */
 struct virtio_dev *devices_vsock(struct devices *d);
 
-/* "NAME":{"COUNTER":n,…},… of all devices. */
-void devices_write_stats(const struct devices *d, FILE *f);
+/* As mmio_pause() and mmio_resume(), all of them. Loop thread. */
+void devices_pause(struct devices *d);
+void devices_resume(struct devices *d);
+
+/* The name of device @i of devices_nr(), and its counters. Loop thread, or after it. */
+unsigned devices_nr(const struct devices *d);
+const char *devices_name(const struct devices *d, unsigned i);
+void devices_each_stat(const struct devices *d, unsigned i,
+                       void (*each)(void *ctx, const char *name, uint64_t n), void *ctx);

@@ -107,6 +107,21 @@ void machine_on_asked_end(void *ctx)
         end(ctx, VMM_ENDED, "");
 }
 
+/* What the guest cannot do while it is paused it need not be in time for. */
+void machine_on_paused(void *ctx, bool paused)
+{
+        struct machine *m = ctx;
+        uint64_t now = loop_now_ns();
+
+        if (paused && m->boot_timer.at_ns) {
+                m->boot_left_ns = m->boot_timer.at_ns > now ? m->boot_timer.at_ns - now : 1;
+                loop_timer_clear(m->loop, &m->boot_timer);
+        } else if (!paused && m->boot_left_ns) {
+                loop_timer_set(m->loop, &m->boot_timer, m->boot_left_ns);
+                m->boot_left_ns = 0;
+        }
+}
+
 int machine_new(struct machine **ret, struct loop *loop, const struct vm_config *c, struct files *files,
                 struct timeline *timeline, struct problem *p)
 {
@@ -191,6 +206,8 @@ int machine_start(struct machine *m)
         timeline_mark(m->timeline, STAGE_FIRST_INSTRUCTION);
         for (unsigned i = 0; i < m->config->cpus && !r; i++)
                 r = vcpu_start(m->vcpus[i]);
+        if (!r)
+                control_set_started(m->control);
         return r < 0 ? err_trace(r) : 0;
 }
 
@@ -209,27 +226,9 @@ struct control *machine_control(struct machine *m)
         return m->control;
 }
 
-static void write_kvm_stat(void *ctx, const char *name, uint64_t n)
-{
-        (void)fprintf(ctx, ",\"%s\":%" PRIu64, name, n);
-}
-
 void machine_write_stats(struct machine *m, FILE *f)
 {
-        (void)fputs("{\"vcpus\":[", f);
-        for (unsigned i = 0; i < m->config->cpus; i++) {
-                (void)fprintf(f, "%s{\"exits\":{", i ? "," : "");
-                for (unsigned k = 0; k < VCPU_NR_EXITS; k++)
-                        (void)fprintf(f, "%s\"%s\":%" PRIu64, k ? "," : "", vcpu_exit_names[k],
-                                      vcpu_exits(m->vcpus[i], (enum vcpu_exit)k));
-                (void)fprintf(f, "},\"kvm\":{\"index\":%u", i);
-                if (vcpu_kvm_stats(m->vcpus[i], write_kvm_stat, f) < 0)
-                        log_debug("this kernel has no counters of vCPUs");
-                (void)fputs("}}", f);
-        }
-        (void)fputs("],\"devices\":{", f);
-        devices_write_stats(m->devices, f);
-        (void)fputs("}}\n", f);
+        control_write_metrics(m->control, f, METRICS_JSON);
 }
 
 void machine_free(struct machine *m)

@@ -287,10 +287,14 @@ static int make_controls(struct machine *m, struct problem *p)
 {
         struct control_config cfg = {
                 .loop = m->loop,
+                .devices = m->devices,
+                .vcpus = m->vcpus,
+                .nr_vcpus = m->config->cpus,
                 .vsock = devices_vsock(m->devices),
                 .button = m->button.fd >= 0 ? &m->button.irq : NULL,
                 .grace_ns = m->config->grace_ns,
                 .on_end = machine_on_asked_end,
+                .on_paused = machine_on_paused,
                 .ctx = m,
         };
         int r = control_new(&m->control, &cfg);

@@ -43,6 +43,7 @@ struct machine {
         struct vcpu *vcpus[CONFIG_CPUS_MAX];
 
         struct loop_timer boot_timer;
+        uint64_t boot_left_ns;       /* paused: of the boot's time limit */
         struct log_bucket guest_log; /* loop */
         struct loop_post ready;      /* from a vCPU: the agent is ready */
         struct loop_post no_root;    /* from a vCPU: it could not mount the root image */
@@ -60,3 +61,5 @@ int must_check machine_make(struct machine *m, struct problem *p);
 
 /* The guest is to end (console, control); any thread. */
 void machine_on_asked_end(void *ctx);
+/* For control_config; loop thread. */
+void machine_on_paused(void *ctx, bool paused);

@@ -159,7 +159,8 @@ int virtio_kick(struct virtio_dev *dev, unsigned qi)
 {
         int r = VIRTIO_E_AGAIN;
 
-        if (!virtio_is_live(dev) || qi >= dev->cls->nr_queues || !dev->vq[qi].ready || dev->vq[qi].broken)
+        if (dev->paused || !virtio_is_live(dev) || qi >= dev->cls->nr_queues || !dev->vq[qi].ready ||
+            dev->vq[qi].broken)
                 return 0;
         for (unsigned n = 0; n < KICK_ROUNDS && r == VIRTIO_E_AGAIN; n++)
                 r = kick_once(dev, qi);

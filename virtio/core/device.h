@@ -64,6 +64,7 @@ struct virtio_dev {
         uint64_t acked;
         _Atomic uint32_t status;
         _Atomic bool live;  /* DRIVER_OK and queues good; pairs with virtio_is_live() */
+        bool paused;        /* loop; kicks mean nothing, and come again when it ends */
         const void *config; /* little endian, const size; may change between accesses */
         uint32_t config_len;
         _Atomic uint32_t config_generation;

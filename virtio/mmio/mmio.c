@@ -322,6 +322,23 @@ void mmio_free(struct mmio *m)
         free(m);
 }
 
+static void kick_all(struct mmio *m)
+{
+        for (unsigned i = 0; i < m->dev->cls->nr_queues; i++)
+                (void)!eventfd_write(m->kicks[i].ev.fd, 1);
+}
+
+void mmio_pause(struct mmio *m)
+{
+        m->dev->paused = true;
+}
+
+void mmio_resume(struct mmio *m)
+{
+        m->dev->paused = false;
+        kick_all(m);
+}
+
 int mmio_kick_fd(const struct mmio *m, unsigned qi)
 {
         return m->kicks[qi].ev.fd;
@@ -344,6 +361,6 @@ void mmio_load(struct mmio *m, struct buf *b)
         atomic_store_explicit(&m->interrupt_status, buf_get_u32(b), memory_order_relaxed);
         virtio_load(m->dev, b);
         /* What the guest put into its queues before it was stopped may not have been seen. */
-        for (unsigned i = 0; !b->bad && i < m->dev->cls->nr_queues; i++)
-                (void)!eventfd_write(m->kicks[i].ev.fd, 1);
+        if (!b->bad)
+                kick_all(m);
 }

@@ -26,6 +26,13 @@ extern const struct bus_ops mmio_ops; /* owner: struct mmio * */
 /* The eventfd that a write of @qi to MMIO_QUEUE_NOTIFY shall signal; stays the transport's. */
 int mmio_kick_fd(const struct mmio *mmio, unsigned qi);
 
+/*
+ * Loop thread. Between the two the device takes nothing from its queues; what was kicked meanwhile, by the guest
+ * or by the device itself, is done after mmio_resume(). What is in flight comes to its end.
+ */
+void mmio_pause(struct mmio *mmio);
+void mmio_resume(struct mmio *mmio);
+
 /* Paused. */
 void mmio_save(const struct mmio *mmio, struct buf *b);
 void mmio_load(struct mmio *mmio, struct buf *b);

@@ -8,6 +8,7 @@
 
 #include <poll.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -25,6 +26,8 @@ static struct {
         bool json;
         char id[ID_MAX_BYTES];
 } conf = { .level = LOG_WARN }; /* const after log_setup() */
+
+static _Atomic uint64_t nr_written, nr_dropped;
 
 /* Control characters, quotes and backslashes would break a line of either form. */
 static size_t escape(char *dst, size_t size, const char *src)
@@ -71,8 +74,19 @@ static void emit(enum log_level level, const char *message)
                              log_level_names[level], text);
         }
         /* A reader who does not read loses lines: a guest that causes them must not stop the loop so. */
-        if (n > 0 && poll(&out, 1, 0))
-                (void)!write(STDERR_FILENO, line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1);
+        if (n > 0 && poll(&out, 1, 0) &&
+            write(STDERR_FILENO, line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1) > 0)
+                atomic_fetch_add_explicit(&nr_written, 1, memory_order_relaxed);
+        else
+                atomic_fetch_add_explicit(&nr_dropped, 1, memory_order_relaxed);
+}
+
+struct log_stats log_stats(void)
+{
+        return (struct log_stats){
+                .written = atomic_load_explicit(&nr_written, memory_order_relaxed),
+                .dropped = atomic_load_explicit(&nr_dropped, memory_order_relaxed),
+        };
 }
 
 void log_line(enum log_level level, const char *format, ...)
@@ -117,6 +131,7 @@ void log_guest(struct log_bucket *bucket, const char *device, const char *format
                 return;
         if (!take_token(bucket)) {
                 bucket->suppressed++;
+                atomic_fetch_add_explicit(&nr_dropped, 1, memory_order_relaxed);
                 return;
         }
         va_start(ap, format);

@@ -26,6 +26,13 @@ struct log_bucket {
 /* Before any thread starts. @id: shown in every line, as far as it goes; may be "". */
 void log_setup(enum log_level level, bool json, const char *id);
 
+/* Lines so far; any thread. */
+struct log_stats {
+        uint64_t written;
+        uint64_t dropped; /* a reader did not read, or a guest caused too many */
+};
+struct log_stats log_stats(void);
+
 void log_line(enum log_level level, const char *format, ...) format_printf(2, 3);
 #define log_err(...)   log_line(LOG_ERR, __VA_ARGS__)
 #define log_warn(...)  log_line(LOG_WARN, __VA_ARGS__)

@@ -30,6 +30,7 @@ struct loop {
         struct loop_job *jobs;
         struct epoll_event round[EVENTS_PER_ROUND];
         int nr_round;
+        struct loop_stats stats;
 
         struct ev posted; /* an eventfd: something was posted */
         pthread_mutex_t lock;
@@ -154,6 +155,11 @@ void loop_defer(struct loop *loop, struct loop_job *job)
         loop->jobs = job;
 }
 
+struct loop_stats loop_stats(const struct loop *loop)
+{
+        return loop->stats;
+}
+
 void loop_stop(struct loop *loop)
 {
         loop->stopping = true;
@@ -185,6 +191,7 @@ static int run_timers(struct loop *loop)
 
                 loop->timers = t->next;
                 t->at_ns = 0;
+                loop->stats.timers++;
                 r = t->call(t);
                 if (r < 0)
                         return err_trace(r);
@@ -210,6 +217,8 @@ static int run_round(struct loop *loop)
         if (n < 0 && errno != EINTR)
                 return err_new(-errno);
         loop->nr_round = n < 0 ? 0 : n;
+        loop->stats.rounds++;
+        loop->stats.events += (unsigned)loop->nr_round;
         for (int i = 0; i < loop->nr_round; i++) {
                 struct ev *ev = loop->round[i].data.ptr;
                 int r = ev ? ev->call(ev, loop->round[i].events) : 0;

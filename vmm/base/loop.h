@@ -49,6 +49,13 @@ void loop_remove(struct loop *loop, struct ev *ev);
 void loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t after_ns);
 void loop_timer_clear(struct loop *loop, struct loop_timer *timer);
 
+struct loop_stats {
+        uint64_t rounds; /* returns of epoll_wait() */
+        uint64_t events;
+        uint64_t timers; /* that went off */
+};
+struct loop_stats loop_stats(const struct loop *loop);
+
 void loop_defer(struct loop *loop, struct loop_job *job);
 
 uint64_t loop_now_ns(void);

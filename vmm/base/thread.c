@@ -76,6 +76,12 @@ void thread_join(struct thread *t)
         t->started = false;
 }
 
+void thread_kick(struct thread *t, int sig)
+{
+        if (t->started)
+                (void)pthread_kill(t->id, sig);
+}
+
 void thread_kick_and_join(struct thread *t, int sig)
 {
         struct timespec until;

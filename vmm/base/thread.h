@@ -26,6 +26,9 @@ int must_check thread_start(struct thread *thread, const char *name, void (*run)
 /* Waits for its end. Does nothing for one that was never started. */
 void thread_join(struct thread *thread);
 
+/* Sends @sig to it; as below, and one that has ended needs none. */
+void thread_kick(struct thread *thread, int sig);
+
 /*
  * thread_kick_and_join() - as thread_join(), for one that may be in a system call that waits
  * @sig: is sent to it until it has ended, for one signal that comes right before the call is lost on it.

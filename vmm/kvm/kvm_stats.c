@@ -1,7 +1,7 @@
 /*
  * KVM's own counters of a vCPU (KVM_GET_STATS_FD).
  * Input:  the kernel's table of descriptors and values.
- * Runs:   any thread, after the vCPU's thread ended.
+ * Runs:   the thread that pauses and stops the vCPU.
  * Limits: STATS_MAX counters.
  */
 #include <errno.h>
@@ -41,15 +41,24 @@ static int each_counter(int fd, const struct kvm_stats_header *h, const uint8_t 
         return 0;
 }
 
+int vcpu_open_stats(struct vcpu *v)
+{
+        int *fd = vcpu_stats_fd(v);
+
+        if (*fd < 0)
+                *fd = ioctl(vcpu_fd(v), KVM_GET_STATS_FD, NULL);
+        return *fd < 0 ? err_new(-errno) : 0;
+}
+
 int vcpu_kvm_stats(struct vcpu *v, void (*each)(void *ctx, const char *name, uint64_t n), void *ctx)
 {
-        cleanup(fd_closep) int fd = ioctl(vcpu_fd(v), KVM_GET_STATS_FD, NULL);
         cleanup(freep) uint8_t *descs = NULL;
         struct kvm_stats_header h;
+        int fd = *vcpu_stats_fd(v);
         size_t bytes;
 
         if (fd < 0)
-                return err_new(-errno);
+                return err_new(-EBADF);
         if (io_read_at(fd, &h, sizeof(h), 0) != sizeof(h))
                 return err_new(-EIO);
         if (h.num_desc > STATS_MAX || !h.name_size || h.name_size > NAME_MAX_BYTES)

@@ -1,10 +1,10 @@
 /*
  * A vCPU and its thread.
  * Input:  exits that KVM decoded; addresses and values are the guest's, hostile.
- * Runs:   its own thread, but for set-up and stop.
+ * Runs:   its own thread, but for set-up, pause and stop.
  * Limits: one page of port data an exit, which KVM bounds.
  *
- * syscalls: vcpu: ioctl(KVM_RUN)
+ * syscalls: vcpu: ioctl(KVM_RUN) futex
  */
 #include "vmm/kvm/vcpu.h"
 
@@ -33,7 +33,12 @@ struct vcpu {
         uint32_t run_bytes;
         struct thread thread;
         _Atomic bool stopping;
-        uint64_t exits[VCPU_NR_EXITS]; /* vcpu */
+        _Atomic bool in_guest; /* KVM_RUN is under way, or about to be */
+        _Atomic bool pausing;  /* changed under lock */
+        pthread_mutex_t lock;
+        pthread_cond_t changed;                /* in_guest fell during a pause, or the pause is over */
+        int stats_fd;                          /* kvm_stats.c's */
+        _Atomic uint64_t exits[VCPU_NR_EXITS]; /* vcpu; read by others */
 };
 
 int vcpu_new(struct vcpu **ret, struct kvm *kvm, unsigned index, const struct vcpu_env *env)
@@ -46,6 +51,9 @@ int vcpu_new(struct vcpu **ret, struct kvm *kvm, unsigned index, const struct vc
         v->env = env;
         v->run_bytes = kvm_run_bytes(kvm);
         v->run = MAP_FAILED;
+        v->stats_fd = -1;
+        (void)pthread_mutex_init(&v->lock, NULL);
+        (void)pthread_cond_init(&v->changed, NULL);
         v->fd = ioctl(kvm_vm_fd(kvm), KVM_CREATE_VCPU, (unsigned long)index);
         if (v->fd < 0)
                 return err_new(-errno);
@@ -63,7 +71,10 @@ void vcpu_free(struct vcpu *v)
         vcpu_stop(v);
         if (v->run != MAP_FAILED)
                 (void)!munmap(v->run, v->run_bytes);
+        fd_closep(&v->stats_fd);
         fd_closep(&v->fd);
+        (void)pthread_cond_destroy(&v->changed);
+        (void)pthread_mutex_destroy(&v->lock);
         free(v);
 }
 
@@ -106,9 +117,12 @@ int vcpu_set_lapic(struct vcpu *v, const struct kvm_lapic_state *lapic)
         return ioctl(v->fd, KVM_SET_LAPIC, lapic) < 0 ? err_new(-errno) : 0;
 }
 
+/* One thread adds: no atomic addition. */
 static void count(struct vcpu *v, enum vcpu_exit kind)
 {
-        v->exits[kind]++;
+        uint64_t n = atomic_load_explicit(&v->exits[kind], memory_order_relaxed);
+
+        atomic_store_explicit(&v->exits[kind], n + 1, memory_order_relaxed);
 }
 
 /* SAFETY: data_offset, size and count come from KVM, which keeps them within the mapped run pages. */
@@ -199,6 +213,38 @@ static void run_failed(struct vcpu *v, int error)
         end(v, VCPU_FAILED, text);
 }
 
+static void tell_changed(struct vcpu *v)
+{
+        (void)pthread_mutex_lock(&v->lock);
+        (void)pthread_cond_broadcast(&v->changed);
+        (void)pthread_mutex_unlock(&v->lock);
+}
+
+/*
+ * Both sides of in_guest are exchanges, so that of us and of vcpu_pause() one sees what the other wrote: it that
+ * we are in KVM_RUN, where immediate_exit or the signal reaches us, or we that there is a pause.
+ */
+static int run_guest(struct vcpu *v)
+{
+        int r;
+
+        (void)atomic_exchange(&v->in_guest, true);
+        r = ioctl(v->fd, KVM_RUN, 0) < 0 ? -errno : 0;
+        (void)atomic_exchange(&v->in_guest, false);
+        if (atomic_load(&v->pausing))
+                tell_changed(v);
+        return r;
+}
+
+/* Only after KVM_RUN was interrupted, which means that the last register access was brought to its end. */
+static void wait_for_resume(struct vcpu *v)
+{
+        (void)pthread_mutex_lock(&v->lock);
+        while (atomic_load(&v->pausing) && !atomic_load(&v->stopping))
+                (void)pthread_cond_wait(&v->changed, &v->lock);
+        (void)pthread_mutex_unlock(&v->lock);
+}
+
 static void run(void *arg)
 {
         struct vcpu *v = arg;
@@ -208,12 +254,16 @@ static void run(void *arg)
         (void)sigaddset(&stop, STOP_SIGNAL);
         (void)!pthread_sigmask(SIG_UNBLOCK, &stop, NULL);
         while (!atomic_load_explicit(&v->stopping, memory_order_acquire)) {
-                if (ioctl(v->fd, KVM_RUN, 0) < 0) {
-                        if (errno == EINTR || errno == EAGAIN) {
-                                count(v, VCPU_EXIT_INTR);
-                                continue;
-                        }
-                        run_failed(v, errno);
+                int r = run_guest(v);
+
+                if (r == -EINTR || r == -EAGAIN) {
+                        count(v, VCPU_EXIT_INTR);
+                        if (r == -EINTR)
+                                wait_for_resume(v);
+                        continue;
+                }
+                if (r < 0) {
+                        run_failed(v, -r);
                         break;
                 }
                 if (!handle_exit(v))
@@ -250,15 +300,55 @@ void vcpu_stop(struct vcpu *v)
                 return;
         atomic_store_explicit(&v->stopping, true, memory_order_release);
         __atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_RELEASE);
+        tell_changed(v);
         thread_kick_and_join(&v->thread, STOP_SIGNAL);
+}
+
+static void set_pausing(struct vcpu *v, bool pausing)
+{
+        (void)pthread_mutex_lock(&v->lock);
+        (void)atomic_exchange(&v->pausing, pausing);
+        __atomic_store_n(&v->run->immediate_exit, pausing, __ATOMIC_SEQ_CST);
+        (void)pthread_cond_broadcast(&v->changed);
+        (void)pthread_mutex_unlock(&v->lock);
+}
+
+void vcpu_pause(struct vcpu *v)
+{
+        if (atomic_load(&v->pausing))
+                return;
+        set_pausing(v, true);
+        thread_kick(&v->thread, STOP_SIGNAL);
+}
+
+void vcpu_wait_paused(struct vcpu *v)
+{
+        (void)pthread_mutex_lock(&v->lock);
+        while (atomic_load(&v->pausing) && atomic_load(&v->in_guest))
+                (void)pthread_cond_wait(&v->changed, &v->lock);
+        (void)pthread_mutex_unlock(&v->lock);
+}
+
+/* A guest that uses no clock of KVM's has none to tell: the kernel refuses, and that is all right. */
+void vcpu_resume(struct vcpu *v)
+{
+        if (!atomic_load(&v->pausing))
+                return;
+        (void)!ioctl(v->fd, KVM_KVMCLOCK_CTRL, 0);
+        set_pausing(v, false);
 }
 
 uint64_t vcpu_exits(const struct vcpu *v, enum vcpu_exit kind)
 {
-        return v->exits[kind];
+        return atomic_load_explicit(&v->exits[kind], memory_order_relaxed);
 }
 
 int vcpu_fd(const struct vcpu *v)
 {
         return v->fd;
+}
+
+int *vcpu_stats_fd(struct vcpu *v)
+{
+        return &v->stats_fd;
 }

@@ -309,6 +309,33 @@ START_TEST(test_reset_waits_for_what_is_in_flight)
 }
 END_TEST
 
+static void run_for_ms(unsigned ms)
+{
+        struct loop_timer stop = { .call = stop_when_reset };
+
+        atomic_store(&toy.dev.status, 0);
+        loop_timer_set(loop, &stop, ms * 1000000ull);
+        ck_assert(!loop_run(loop));
+}
+
+/* What is kicked during a pause is done after it. */
+START_TEST(test_pause)
+{
+        set_up();
+        start();
+        mmio_pause(mmio);
+        ck_assert_int_eq(write(mmio_kick_fd(mmio, 1), &(uint64_t){ 1 }, 8), 8);
+        run_for_ms(5);
+        ck_assert_uint_eq(toy.kicks, 0);
+        ck_assert_int_eq(virtio_kick(&toy.dev, 0), 0);
+        ck_assert_uint_eq(toy.kicks, 0);
+        mmio_resume(mmio);
+        run_for_ms(5);
+        ck_assert_uint_eq(toy.kicks, 2);
+        tear_down();
+}
+END_TEST
+
 START_TEST(test_state_survives)
 {
         uint8_t first[1024], second[1024];
@@ -352,6 +379,7 @@ int main(void)
                 test_reset_of_a_live_device,
                 test_reset_waits_for_what_is_in_flight,
                 test_a_queue_has_at_most_the_size_offered,
+                test_pause,
                 test_state_survives,
         };
 
