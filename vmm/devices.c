@@ -15,7 +15,6 @@
 #include "virtio/mmio/mmio.h"
 #include "virtio/rng/rng.h"
 #include "virtio/vsock/vsock.h"
-#include "virtio/vsock/vsock_uds.h"
 #include "vmm/arch/x86/layout.h"
 #include "vmm/base/assert.h"
 #include "vmm/base/err.h"
@@ -65,8 +64,12 @@ static unsigned nr_blk(const struct devices *d)
 static int connect_uds(void *ctx, uint32_t port)
 {
         const struct vm_config *c = ctx;
+        char name[UDS_PATH_MAX + sizeof("_4294967295")];
 
-        return c->vsock_path ? vsock_uds_connect(c->vsock_path, port) : err_new(-ECONNREFUSED);
+        if (!c->vsock_path)
+                return err_new(-ECONNREFUSED);
+        (void)snprintf(name, sizeof(name), "%s_%u", c->vsock_path, port);
+        return uds_connect(name);
 }
 
 static int new_vsock(struct devices *d, unsigned i, struct virtio_dev **ret)

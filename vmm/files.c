@@ -198,7 +198,7 @@ static int open_all(struct files *f, const struct vm_config *c, struct problem *
         f->kvm = open_kvm(p);
         if (f->kvm < 0)
                 return -1;
-        if (c->vsock_path && vsock_uds_listen(c->vsock_path, VMM_E_INPUT, p, &f->vsock_uds, &f->vsock))
+        if (c->vsock_path && uds_listen("vsock", c->vsock_path, VMM_E_INPUT, p, &f->vsock_uds, &f->vsock))
                 return -1;
         if (open_serial(f, c, p) || open_report(&f->timeline, "the timeline to", c->timeline, p) ||
             open_report(&f->stats, "the counters to", c->stats, p))
@@ -233,8 +233,7 @@ int files_open(struct files *f, const struct vm_config *c, struct problem *p)
 
 void files_close(struct files *f)
 {
-        if (*f->vsock_uds.path)
-                vsock_uds_unlink(&f->vsock_uds);
+        uds_unlink(&f->vsock_uds);
         fd_closep(&f->kvm);
         fd_closep(&f->kernel);
         fd_closep(&f->initrd);

@@ -5,7 +5,7 @@
  */
 #include <stdint.h>
 
-#include "virtio/vsock/vsock_uds.h"
+#include "vmm/base/uds.h"
 #include "vmm/config.h"
 
 struct files_disk {
@@ -21,7 +21,7 @@ struct files {
         bool has_agent; /* the initrd is ours */
         struct files_disk disks[CONFIG_DISKS_MAX];
         int vsock;                  /* listening; -1: none */
-        struct vsock_uds vsock_uds; /* path "": none was made */
+        struct uds vsock_uds;
         int serial;                 /* output of the console; -1: off. STDOUT_FILENO stays the caller's */
         int timeline, stats;        /* -1: none */
 };

@@ -1,12 +1,12 @@
 /*
- * The names of vsock's Unix sockets.
- * Input:  a path (the user), ports (guest, hostile).
- * Runs:   main thread before confinement; vsock_uds_connect() on the loop thread or in a broker.
- * Limits: VSOCK_UDS_PATH_MAX bytes of path, BACKLOG clients that wait.
+ * Unix sockets with a name.
+ * Input:  paths of a person, and what lies there.
+ * Runs:   main thread before confinement; uds_connect() on the loop thread or in a broker.
+ * Limits: UDS_PATH_MAX bytes of path, BACKLOG clients that wait.
  *
  * syscalls: loop: socket connect
  */
-#include "virtio/vsock/vsock_uds.h"
+#include "vmm/base/uds.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "vmm/base/cleanup.h"
+#include "vmm/base/err.h"
 
 #define BACKLOG 128
 
@@ -28,7 +29,7 @@
 #define LOCK_TRIES   50
 #define LOCK_WAIT_MS 10
 
-static_assert(VSOCK_UDS_PATH_MAX + sizeof("_4294967295") <= sizeof(((struct sockaddr_un *)0)->sun_path),
+static_assert(UDS_PATH_MAX + sizeof("_4294967295") <= sizeof(((struct sockaddr_un *)0)->sun_path),
               "<path>_<port> must fit");
 
 static struct sockaddr_un address_of(const char *path)
@@ -44,13 +45,16 @@ static int new_socket(void)
         return socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 }
 
-static int connect_to(const char *path)
+int uds_connect(const char *path)
 {
-        cleanup(fd_closep) int fd = new_socket();
+        cleanup(fd_closep) int fd = -1;
         struct sockaddr_un a = address_of(path);
 
+        if (strlen(path) >= sizeof(a.sun_path))
+                return err_new(-ENAMETOOLONG);
+        fd = new_socket();
         if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
-                return -errno;
+                return err_new(-errno);
         return steal_fd(&fd);
 }
 
@@ -61,7 +65,7 @@ static int connect_to(const char *path)
  */
 static int lock_folder(const char *path)
 {
-        char folder[VSOCK_UDS_PATH_MAX + 1];
+        char folder[UDS_PATH_MAX + 1];
         struct timespec wait = { .tv_nsec = LOCK_WAIT_MS * 1000000 };
         char *slash;
         int fd;
@@ -80,85 +84,85 @@ static int lock_folder(const char *path)
         return fd;
 }
 
-static int cannot(const char *what, const char *path, int status, struct problem *problem)
+/* The words for what goes wrong. */
+struct words {
+        const char *what; /* "vsock" */
+        int status;
+        struct problem *problem;
+};
+
+static int cannot(const struct words *w, const char *verb, const char *path)
 {
-        return problem_set(problem, status, "cannot %s the vsock socket '%s': %s", what, path,
+        return problem_set(w->problem, w->status, "cannot %s the %s socket '%s': %s", verb, w->what, path,
                            strerror(errno));
 }
 
 /* Return: 0 when @path may be bound. */
-static int make_room(const char *path, int status, struct problem *problem)
+static int make_room(const struct words *w, const char *path)
 {
         cleanup(fd_closep) int peer = -1;
         struct stat st;
 
         if (lstat(path, &st) < 0)
-                return errno == ENOENT ? 0 : cannot("use", path, status, problem);
+                return errno == ENOENT ? 0 : cannot(w, "use", path);
         if (!S_ISSOCK(st.st_mode))
-                return problem_set(problem, status,
-                                   "the vsock socket '%s' exists and is not a socket: name another", path);
-        peer = connect_to(path);
+                return problem_set(w->problem, w->status,
+                                   "the %s socket '%s' exists and is not a socket: name another", w->what,
+                                   path);
+        peer = uds_connect(path);
         if (peer >= 0 || peer == -EAGAIN)
-                return problem_set(problem, status,
-                                   "the vsock socket '%s' is in use by another process: name another", path);
+                return problem_set(w->problem, w->status,
+                                   "the %s socket '%s' is in use by another process: name another", w->what,
+                                   path);
         errno = -peer;
         if (peer != -ECONNREFUSED)
-                return cannot("use", path, status, problem);
-        return unlink(path) < 0 ? cannot("replace", path, status, problem) : 0;
+                return cannot(w, "use", path);
+        return unlink(path) < 0 ? cannot(w, "replace", path) : 0;
 }
 
-static int make(const char *path, int status, struct problem *problem, struct vsock_uds *ret, int *ret_fd)
+static int make(const struct words *w, const char *path, struct uds *ret, int *ret_fd)
 {
         cleanup(fd_closep) int fd = -1;
         struct sockaddr_un a = address_of(path);
         struct stat st;
 
-        if (make_room(path, status, problem))
+        if (make_room(w, path))
                 return -1;
         fd = new_socket();
         /* The file that bind() makes has the socket's own mode, less the umask: 0600 from its first moment. */
         if (fd < 0 || fchmod(fd, 0600) < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
-                return cannot("make", path, status, problem);
+                return cannot(w, "make", path);
         if (listen(fd, BACKLOG) < 0 || lstat(path, &st) < 0) {
-                (void)cannot("listen on", path, status, problem);
+                (void)cannot(w, "listen on", path);
                 (void)unlink(path);
                 return -1;
         }
-        *ret = (struct vsock_uds){ .dev = st.st_dev, .ino = st.st_ino };
+        *ret = (struct uds){ .dev = st.st_dev, .ino = st.st_ino };
         (void)snprintf(ret->path, sizeof(ret->path), "%s", path);
         *ret_fd = steal_fd(&fd);
         return 0;
 }
 
-int vsock_uds_listen(const char *path, int status, struct problem *problem, struct vsock_uds *ret,
-                     int *ret_fd)
+int uds_listen(const char *what, const char *path, int status, struct problem *problem, struct uds *ret,
+               int *ret_fd)
 {
+        const struct words w = { .what = what, .status = status, .problem = problem };
         int lock, r;
 
-        if (!*path || strlen(path) > VSOCK_UDS_PATH_MAX)
-                return problem_set(problem, status,
-                                   "the path of the vsock socket must have 1 to %u bytes: '%s'",
-                                   VSOCK_UDS_PATH_MAX, path);
+        if (!*path || strlen(path) > UDS_PATH_MAX)
+                return problem_set(problem, status, "the path of the %s socket must have 1 to %u bytes: '%s'",
+                                   what, UDS_PATH_MAX, path);
         lock = lock_folder(path);
-        r = make(path, status, problem, ret, ret_fd);
+        r = make(&w, path, ret, ret_fd);
         fd_closep(&lock);
         return r;
 }
 
-void vsock_uds_unlink(const struct vsock_uds *uds)
+void uds_unlink(struct uds *uds)
 {
         struct stat st;
 
-        if (!lstat(uds->path, &st) && st.st_dev == uds->dev && st.st_ino == uds->ino)
+        if (*uds->path && !lstat(uds->path, &st) && st.st_dev == uds->dev && st.st_ino == uds->ino)
                 (void)unlink(uds->path);
-}
-
-int vsock_uds_connect(const char *path, uint32_t port)
-{
-        char name[VSOCK_UDS_PATH_MAX + sizeof("_4294967295")];
-
-        if (strlen(path) > VSOCK_UDS_PATH_MAX)
-                return err_new(-ENAMETOOLONG);
-        (void)snprintf(name, sizeof(name), "%s_%u", path, port);
-        return connect_to(name);
+        *uds->path = 0;
 }

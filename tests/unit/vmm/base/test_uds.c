@@ -1,7 +1,7 @@
 /*
- * The names of vsock's sockets: whose file is replaced, whose is not, who may connect.
+ * Unix sockets with a name: whose file is replaced, whose is not, who may connect.
  */
-#include "virtio/vsock/vsock_uds.h"
+#include "vmm/base/uds.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +15,7 @@
 
 #define STATUS 3
 
-static char folder[] = "/tmp/vsock_uds.XXXXXX";
+static char folder[] = "/tmp/uds.XXXXXX";
 static char path[sizeof(folder) + 8];
 
 static void set_up(void)
@@ -30,14 +30,14 @@ static void tear_down(void)
         ck_assert_msg(!rmdir(folder), "something is left in %s", folder);
 }
 
-static int listen_at(const char *at, struct vsock_uds *uds, struct problem *p)
+static int listen_at(const char *at, struct uds *uds, struct problem *p)
 {
         int fd = -1;
 
         *p = (struct problem){ 0 };
-        if (vsock_uds_listen(at, STATUS, p, uds, &fd)) {
+        if (uds_listen("odd", at, STATUS, p, uds, &fd)) {
                 ck_assert_int_eq(p->status, STATUS);
-                ck_assert_ptr_nonnull(strstr(p->text, "vsock socket"));
+                ck_assert_ptr_nonnull(strstr(p->text, "odd socket"));
                 return -1;
         }
         return fd;
@@ -45,7 +45,7 @@ static int listen_at(const char *at, struct vsock_uds *uds, struct problem *p)
 
 START_TEST(test_listen)
 {
-        struct vsock_uds uds;
+        struct uds uds;
         struct problem p;
         struct stat st;
         int fd;
@@ -59,14 +59,14 @@ START_TEST(test_listen)
         ck_assert(fcntl(fd, F_GETFL) & O_NONBLOCK);
         ck_assert(fcntl(fd, F_GETFD) & FD_CLOEXEC);
         /* Somebody listens. */
-        ck_assert_int_lt(listen_at(path, &(struct vsock_uds){ 0 }, &p), 0);
+        ck_assert_int_lt(listen_at(path, &(struct uds){ 0 }, &p), 0);
         ck_assert_ptr_nonnull(strstr(p.text, "in use"));
         /* Nobody any more: the file is replaced, and the old owner leaves the new one alone. */
         close(fd);
-        fd = listen_at(path, &(struct vsock_uds){ 0 }, &p);
+        fd = listen_at(path, &(struct uds){ 0 }, &p);
         ck_assert_int_ge(fd, 0);
         uds.ino++; /* file systems give the number of a removed file again */
-        vsock_uds_unlink(&uds);
+        uds_unlink(&uds);
         ck_assert(!lstat(path, &st));
         close(fd);
         tear_down();
@@ -75,7 +75,7 @@ END_TEST
 
 START_TEST(test_unlink)
 {
-        struct vsock_uds uds;
+        struct uds uds;
         struct problem p;
         struct stat st;
         int fd;
@@ -84,9 +84,9 @@ START_TEST(test_unlink)
         fd = listen_at(path, &uds, &p);
         ck_assert_int_ge(fd, 0);
         close(fd);
-        vsock_uds_unlink(&uds);
+        uds_unlink(&uds);
         ck_assert(lstat(path, &st) < 0 && errno == ENOENT);
-        vsock_uds_unlink(&uds);
+        uds_unlink(&uds);
         tear_down();
 }
 END_TEST
@@ -101,40 +101,42 @@ START_TEST(test_not_a_socket)
         fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
         ck_assert_int_ge(fd, 0);
         close(fd);
-        ck_assert_int_lt(listen_at(path, &(struct vsock_uds){ 0 }, &p), 0);
+        ck_assert_int_lt(listen_at(path, &(struct uds){ 0 }, &p), 0);
         ck_assert_ptr_nonnull(strstr(p.text, "not a socket"));
         ck_assert(!lstat(path, &st) && S_ISREG(st.st_mode));
         ck_assert(!unlink(path) && !symlink("/nowhere", path));
-        ck_assert_int_lt(listen_at(path, &(struct vsock_uds){ 0 }, &p), 0);
+        ck_assert_int_lt(listen_at(path, &(struct uds){ 0 }, &p), 0);
         ck_assert(!unlink(path));
-        ck_assert_int_lt(listen_at("/nowhere/at/all", &(struct vsock_uds){ 0 }, &p), 0);
-        ck_assert_int_lt(listen_at("", &(struct vsock_uds){ 0 }, &p), 0);
+        ck_assert_int_lt(listen_at("/nowhere/at/all", &(struct uds){ 0 }, &p), 0);
+        ck_assert_int_lt(listen_at("", &(struct uds){ 0 }, &p), 0);
         tear_down();
 }
 END_TEST
 
 START_TEST(test_path_limit)
 {
-        char at[VSOCK_UDS_PATH_MAX + 2];
-        struct vsock_uds uds;
+        char at[UDS_PATH_MAX + 2], port[UDS_PATH_MAX + 16];
+        struct uds uds;
         struct problem p;
         int fd;
 
         set_up();
         memset(at, 'x', sizeof(at));
         memcpy(at, path, strlen(path));
-        at[VSOCK_UDS_PATH_MAX] = 0;
+        at[UDS_PATH_MAX] = 0;
         fd = listen_at(at, &uds, &p);
         ck_assert_int_ge(fd, 0);
         /* The longest name that belongs to it. */
-        ck_assert_int_eq(vsock_uds_connect(at, UINT32_MAX), -ENOENT);
+        (void)snprintf(port, sizeof(port), "%s_%u", at, UINT32_MAX);
+        ck_assert_int_eq(uds_connect(port), -ENOENT);
         close(fd);
-        vsock_uds_unlink(&uds);
-        at[VSOCK_UDS_PATH_MAX] = 'x';
-        at[VSOCK_UDS_PATH_MAX + 1] = 0;
+        uds_unlink(&uds);
+        at[UDS_PATH_MAX] = 'x';
+        at[UDS_PATH_MAX + 1] = 0;
         ck_assert_int_lt(listen_at(at, &uds, &p), 0);
         ck_assert_ptr_nonnull(strstr(p.text, "96"));
-        ck_assert_int_eq(vsock_uds_connect(at, 1), -ENAMETOOLONG);
+        (void)snprintf(port, sizeof(port), "%sx%u", at, UINT32_MAX);
+        ck_assert_int_eq(uds_connect(port), -ENAMETOOLONG);
         tear_down();
 }
 END_TEST
@@ -142,16 +144,16 @@ END_TEST
 START_TEST(test_connect)
 {
         char name[sizeof(path) + 8];
-        struct vsock_uds uds;
+        struct uds uds;
         struct problem p;
         int server, client, fd;
 
         set_up();
         (void)snprintf(name, sizeof(name), "%s_80", path);
-        ck_assert_int_eq(vsock_uds_connect(path, 80), -ENOENT);
+        ck_assert_int_eq(uds_connect(name), -ENOENT);
         server = listen_at(name, &uds, &p);
         ck_assert_int_ge(server, 0);
-        client = vsock_uds_connect(path, 80);
+        client = uds_connect(name);
         ck_assert_int_ge(client, 0);
         ck_assert(fcntl(client, F_GETFL) & O_NONBLOCK);
         fd = accept4(server, NULL, NULL, SOCK_CLOEXEC);
@@ -159,8 +161,8 @@ START_TEST(test_connect)
         close(fd);
         close(client);
         close(server);
-        ck_assert_int_eq(vsock_uds_connect(path, 80), -ECONNREFUSED);
-        vsock_uds_unlink(&uds);
+        ck_assert_int_eq(uds_connect(name), -ECONNREFUSED);
+        uds_unlink(&uds);
         tear_down();
 }
 END_TEST
@@ -175,7 +177,7 @@ START_TEST(test_backlog_is_full)
         set_up();
         (void)snprintf(a.sun_path, sizeof(a.sun_path), "%s_1", path);
         ck_assert(!bind(server, (struct sockaddr *)&a, sizeof(a)) && !listen(server, 0));
-        while ((r = vsock_uds_connect(path, 1)) >= 0) {
+        while ((r = uds_connect(a.sun_path)) >= 0) {
                 ck_assert_int_lt(n, 4);
                 fds[n++] = r;
         }
@@ -193,5 +195,5 @@ int main(void)
         const TTest *const tests[] = { test_listen,     test_unlink,  test_not_a_socket,
                                        test_path_limit, test_connect, test_backlog_is_full };
 
-        return run_tests("vsock_uds", tests, array_size(tests));
+        return run_tests("uds", tests, array_size(tests));
 }
