@@ -10,6 +10,7 @@
 
 #include "vmm/base/err.h"
 #include "vmm/base/log.h"
+#include "vmm/base/rate.h"
 
 #define CONFIG_DISKS_MAX  16u
 #define CONFIG_SERIAL_MAX 20u  /* bytes of a disk's serial id: virtio 1.2, 5.2.6 */
@@ -29,6 +30,7 @@ struct config_disk {
         bool read_only;
         bool direct; /* O_DIRECT, past the host's page cache */
         char serial[CONFIG_SERIAL_MAX + 1];
+        struct rate_config rate; /* all 0: no limit */
 };
 
 struct vm_config {

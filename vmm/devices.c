@@ -46,11 +46,12 @@ static int new_blk(struct devices *d, unsigned i, struct virtio_dev **ret)
                 .mem = d->env.mem,
                 .worker = d->worker,
                 .index = i,
-                .fd = steal_fd(&d->env.files->disks[i].fd),
+                .file = { .fd = steal_fd(&d->env.files->disks[i].fd),
+                          .direct = disk->direct,
+                          .size_bytes = d->env.files->disks[i].size_bytes,
+                          .block_bytes = d->env.files->disks[i].block_bytes },
                 .read_only = disk->read_only,
-                .direct = disk->direct,
-                .size_bytes = d->env.files->disks[i].size_bytes,
-                .block_bytes = d->env.files->disks[i].block_bytes,
+                .rate = disk->rate,
         };
 
         memcpy(cfg.serial, disk->serial, sizeof(disk->serial));

@@ -25,7 +25,7 @@ static struct mock_dev m;
 /* One device for all inputs: a reset leaves nothing behind, or this finds it. */
 static void open_device(void)
 {
-        struct blk_config cfg = { .size_bytes = DISK_BYTES, .serial = "fuzz" };
+        struct blk_config cfg = { .file.size_bytes = DISK_BYTES, .serial = "fuzz" };
 
         log_setup(LOG_ERR, false, "");
         mem = mock_ram(RAM_BYTES);
@@ -33,8 +33,8 @@ static void open_device(void)
         cfg.loop = loop;
         cfg.mem = mem;
         cfg.worker = worker;
-        cfg.fd = memfd_create("disk", MFD_CLOEXEC);
-        ASSERT(cfg.fd >= 0 && !ftruncate(cfg.fd, DISK_BYTES));
+        cfg.file.fd = memfd_create("disk", MFD_CLOEXEC);
+        ASSERT(cfg.file.fd >= 0 && !ftruncate(cfg.file.fd, DISK_BYTES));
         ASSERT(!blk_new(&cfg, &dev));
         mock_dev_init(&m, dev, mem);
 }

@@ -10,18 +10,16 @@
  *
  * A driver that makes the same descriptors available twice can have more in flight than the queue has
  * entries. Then the pool is empty, the rest stays in the queue, and the first request that ends goes on.
+ *
+ * A request beyond the rate goes back into the queue, and a timer goes on with it. While a new file waits
+ * for its turn, the queue is left alone.
  */
 #include "virtio/blk/blk.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "virtio/blk/blk_disk.h"
-#include "virtio/blk/blk_parse.h"
-#include "virtio/blk/blk_wire.h"
-#include "virtio/core/chain.h"
-#include "virtio/core/wire.h"
+#include "virtio/blk/blk_priv.h"
 #include "vmm/base/assert.h"
 #include "vmm/base/err.h"
 #include "vmm/base/num.h"
@@ -29,70 +27,6 @@
 /* Per call of kick(): long enough to merge and batch, short enough for the others on the loop. */
 #define KICK_REQUESTS 128u
 #define KICK_BYTES    (4u << 20)
-
-#define QUEUE 0u
-
-enum {
-        READS,
-        WRITES,
-        FLUSHES,
-        GET_IDS,
-        DISCARDS,
-        ZEROES,
-        READ_BYTES,
-        WRITTEN_BYTES,
-        MERGES,
-        TRIPS,
-        ERRORS,
-        REFUSED
-};
-#define NR_STATS 12
-
-/* By blk_kind for the first six. */
-static const char *const stat_names[] = {
-        "reads",      "writes",        "flushes", "get_ids",      "discards",    "write_zeroes",
-        "read_bytes", "written_bytes", "merges",  "worker_trips", "host_errors", "refused",
-};
-static_assert(sizeof(stat_names) / sizeof(*stat_names) == NR_STATS, "a name for each");
-static_assert((int)ZEROES == (int)BLK_WRITE_ZEROES && ZEROES + 1 == BLK_NR_KINDS, "kinds come first");
-
-struct request {
-        struct blk_io io; /* used by the first of those merged */
-        struct blk *blk;
-        struct request *next; /* merged into the same I/O; or in the list of free ones */
-        struct blk_parsed parsed;
-        struct vq_chain chain; /* last: it is large, and most of it stays untouched */
-};
-
-struct blk {
-        struct virtio_dev dev;
-        struct virtio_blk_config config;
-        struct blk_limits limits;
-        struct stat_counter stats[NR_STATS];
-        char serial[VIRTIO_BLK_ID_BYTES];
-        struct loop *loop;
-        struct blk_disk *disk;
-
-        struct request *pool; /* BLK_QUEUE_MAX; memory is touched from the front as needed */
-        struct request *free; /* those that were used before */
-        unsigned nr_used;     /* of the pool, ever */
-        unsigned in_flight;
-
-        bool in_kick;   /* the core will publish */
-        bool starved;   /* entries were left because the pool was empty */
-        bool resetting; /* the driver waits for in_flight to reach 0 */
-        struct loop_job publish;
-        struct loop_timer again; /* goes on after starving */
-
-        /* The I/O that the kick is building. */
-        struct request *open, *open_last;
-        unsigned open_segs;
-};
-
-static struct blk *to_blk(struct virtio_dev *dev)
-{
-        return container_of(dev, struct blk, dev);
-}
 
 static struct request *take_request(struct blk *b)
 {
@@ -128,25 +62,39 @@ static void answer(struct request *req, uint8_t status)
                 loop_defer(b->loop, &b->publish);
 }
 
-static void on_publish(struct loop_job *job)
+/* Nothing is in flight: the old file goes, and the driver learns of the new size. */
+static void use_next(struct blk *b)
+{
+        blk_disk_free(b->disk);
+        b->disk = b->next;
+        b->next = NULL;
+        b->limits.size_bytes = b->next_bytes;
+        b->config.capacity = le64_of(b->next_bytes / VIRTIO_BLK_SECTOR);
+        virtio_config_changed(&b->dev);
+        loop_timer_set(b->loop, &b->again, 0);
+}
+
+void blk_on_publish(struct loop_job *job)
 {
         struct blk *b = container_of(job, struct blk, publish);
 
-        virtio_publish(&b->dev, QUEUE);
+        virtio_publish(&b->dev, BLK_QUEUE);
         if (b->resetting && !b->in_flight) {
                 b->resetting = false;
                 virtio_reset_done(&b->dev);
         }
+        if (b->next && !b->in_flight)
+                use_next(b);
         if (b->starved) {
                 b->starved = false;
                 loop_timer_set(b->loop, &b->again, 0);
         }
 }
 
-static int on_again(struct loop_timer *timer)
+int blk_on_again(struct loop_timer *timer)
 {
         struct blk *b = container_of(timer, struct blk, again);
-        int r = virtio_kick(&b->dev, QUEUE);
+        int r = virtio_kick(&b->dev, BLK_QUEUE);
 
         if (r == VIRTIO_E_AGAIN)
                 loop_timer_set(b->loop, timer, 0);
@@ -201,7 +149,7 @@ static unsigned io_bufs(struct blk_io *io, uint64_t skip, struct gbuf *bufs)
         return n;
 }
 
-static const struct blk_disk_ops disk_ops = { .bufs = io_bufs, .done = io_done };
+const struct blk_disk_ops blk_disk_ops = { .bufs = io_bufs, .done = io_done };
 
 /* The I/O under construction is complete: off it goes. */
 static void close_io(struct blk *b)
@@ -280,7 +228,33 @@ static void start(struct blk *b, struct request *req)
         }
 }
 
-/* Return: 0, or VQ_E_BROKEN when the chain cannot even be answered. */
+/* What a request costs the host: zeroes count unless a hole will do. */
+static uint64_t bytes_of(const struct blk_parsed *p)
+{
+        uint64_t sum = 0;
+
+        if (p->kind == BLK_READ || p->kind == BLK_WRITE)
+                return p->len;
+        for (unsigned i = 0; p->kind == BLK_WRITE_ZEROES && i < p->nr_ranges; i++)
+                sum += p->ranges[i].unmap ? 0 : p->ranges[i].len;
+        return sum;
+}
+
+/* Return: false when it has to wait. Then it is back in the queue, and the timer is set. */
+static bool may_pass(struct blk *b, struct request *req)
+{
+        uint64_t wait_ns = rate_take(&b->rate, bytes_of(&req->parsed), loop_now_ns());
+
+        if (!wait_ns)
+                return true;
+        b->stats[THROTTLED].n++;
+        vq_unpop(&req->chain);
+        put_request(b, req);
+        loop_timer_set(b->loop, &b->again, wait_ns);
+        return false;
+}
+
+/* Return: 0, VIRTIO_E_IDLE when it has to wait, or VQ_E_BROKEN when the chain cannot even be answered. */
 static int accept(struct blk *b, struct request *req)
 {
         int r;
@@ -292,6 +266,8 @@ static int accept(struct blk *b, struct request *req)
                 put_request(b, req);
                 return VQ_E_BROKEN;
         }
+        if (!r && b->limited && !may_pass(b, req))
+                return VIRTIO_E_IDLE;
         b->in_flight++;
         if (r) {
                 b->stats[REFUSED].n++;
@@ -328,11 +304,13 @@ static int pop_all(struct blk *b, struct vq *vq)
         return VIRTIO_E_AGAIN;
 }
 
-static int blk_kick(struct virtio_dev *dev, unsigned qi)
+int blk_kick(struct virtio_dev *dev, unsigned qi)
 {
         struct blk *b = to_blk(dev);
         int r;
 
+        if (b->next)
+                return VIRTIO_E_IDLE; /* use_next() goes on */
         b->limits.features = dev->acked;
         b->in_kick = true;
         r = pop_all(b, &dev->vq[qi]);
@@ -343,124 +321,4 @@ static int blk_kick(struct virtio_dev *dev, unsigned qi)
         if (b->starved && b->in_flight < BLK_QUEUE_MAX)
                 loop_defer(b->loop, &b->publish);
         return r;
-}
-
-static bool blk_reset(struct virtio_dev *dev)
-{
-        struct blk *b = to_blk(dev);
-
-        b->starved = false;
-        loop_timer_clear(b->loop, &b->again);
-        b->resetting = b->in_flight;
-        return !b->resetting;
-}
-
-/* Nothing of ours changes while the guest runs: the disk must be the one it was. */
-static void blk_save(const struct virtio_dev *dev, struct buf *b)
-{
-        buf_put(b, dev->config, dev->config_len);
-}
-
-static void blk_load(struct virtio_dev *dev, struct buf *b)
-{
-        struct virtio_blk_config config;
-
-        buf_get(b, &config, sizeof(config));
-        if (!b->bad && memcmp(&config, dev->config, sizeof(config)) != 0)
-                b->bad = true;
-}
-
-static void blk_destroy(struct virtio_dev *dev)
-{
-        struct blk *b = to_blk(dev);
-
-        loop_timer_clear(b->loop, &b->again);
-        blk_disk_free(b->disk);
-        free(b->pool);
-        free(b);
-}
-
-static const struct virtio_class blk_class = {
-        .name = "blk",
-        .id = VIRTIO_ID_BLOCK,
-        .nr_queues = 1,
-        .queue_max = BLK_QUEUE_MAX,
-        .kick = blk_kick,
-        .reset = blk_reset,
-        .save = blk_save,
-        .load = blk_load,
-        .destroy = blk_destroy,
-};
-
-static void fill_config(struct blk *b, uint32_t block_bytes)
-{
-        b->config = (struct virtio_blk_config){
-                .capacity = le64_of(b->limits.size_bytes / VIRTIO_BLK_SECTOR),
-                .seg_max = le32_of(VQ_SEGS_MAX - 2), /* without header and status */
-                .blk_size = le32_of(block_bytes),
-                .num_queues = le16_of(1),
-                .max_discard_sectors = le32_of(BLK_DISCARD_SECTORS_MAX),
-                .max_discard_seg = le32_of(BLK_RANGES_MAX),
-                .discard_sector_alignment =
-                        le32_of((block_bytes > 4096 ? block_bytes : 4096) / VIRTIO_BLK_SECTOR),
-                .max_write_zeroes_sectors = le32_of(BLK_ZEROES_SECTORS_MAX),
-                .max_write_zeroes_seg = le32_of(BLK_RANGES_MAX),
-                .write_zeroes_may_unmap = 1,
-        };
-        b->dev.config = &b->config;
-        b->dev.config_len = sizeof(b->config);
-}
-
-static uint64_t features_of(bool read_only)
-{
-        uint64_t f =
-                1ull << VIRTIO_BLK_F_SEG_MAX | 1ull << VIRTIO_BLK_F_BLK_SIZE | 1ull << VIRTIO_BLK_F_FLUSH;
-
-        if (read_only)
-                return f | 1ull << VIRTIO_BLK_F_RO;
-        return f | 1ull << VIRTIO_BLK_F_DISCARD | 1ull << VIRTIO_BLK_F_WRITE_ZEROES;
-}
-
-int blk_new(const struct blk_config *cfg, struct virtio_dev **ret)
-{
-        cleanup(fd_closep) int fd = cfg->fd;
-        uint32_t block_bytes = cfg->block_bytes ? cfg->block_bytes : VIRTIO_BLK_SECTOR;
-        struct blk *b = calloc(1, sizeof(*b));
-        struct blk_disk_config disk;
-        int r;
-
-        if (!b)
-                return err_new(-ENOMEM);
-        ASSERT(cfg->size_bytes % block_bytes == 0);
-        virtio_init(&b->dev, &blk_class, cfg->mem, features_of(cfg->read_only));
-        (void)snprintf(b->dev.name, sizeof(b->dev.name), "blk%u", cfg->index);
-        for (unsigned i = 0; i < NR_STATS; i++)
-                b->stats[i].name = stat_names[i];
-        b->dev.stats = b->stats;
-        b->dev.nr_stats = NR_STATS;
-        b->limits = (struct blk_limits){ .size_bytes = cfg->size_bytes, .read_only = cfg->read_only };
-        memcpy(b->serial, cfg->serial, strnlen(cfg->serial, sizeof(b->serial)));
-        b->loop = cfg->loop;
-        b->publish.call = on_publish;
-        b->again.call = on_again;
-        fill_config(b, block_bytes);
-        disk = (struct blk_disk_config){
-                .loop = cfg->loop,
-                .worker = cfg->worker,
-                .ops = &disk_ops,
-                .trips = &b->stats[TRIPS].n,
-                .fd = steal_fd(&fd),
-                .direct = cfg->direct,
-                .read_only = cfg->read_only,
-        };
-        r = blk_disk_new(&disk, &b->disk);
-        b->pool = r ? NULL : calloc(BLK_QUEUE_MAX, sizeof(*b->pool));
-        if (!r && !b->pool)
-                r = err_new(-ENOMEM);
-        if (r < 0) {
-                blk_destroy(&b->dev);
-                return err_trace(r);
-        }
-        *ret = &b->dev;
-        return 0;
 }

@@ -3,6 +3,7 @@
  */
 #include "virtio/blk/blk.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <semaphore.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 #define DISK_BYTES (4u << 20)
 #define QUEUE_SIZE 256u
 #define LIMIT_MS   20000u
+#define RATE_BYTES 96u /* of saved state, its end */
 
 enum kind { IN_MEMORY, BUFFERED, DIRECT };
 #define NR_KINDS 3
@@ -60,10 +62,10 @@ static void open_device(enum kind kind, int fd, bool read_only)
                 .loop = loop,
                 .mem = m.mem,
                 .worker = worker,
-                .fd = fd,
+                .file.fd = fd,
                 .read_only = read_only,
-                .direct = kind == DIRECT,
-                .size_bytes = DISK_BYTES,
+                .file.direct = kind == DIRECT,
+                .file.size_bytes = DISK_BYTES,
                 .serial = "a serial of 20 chars",
         };
 
@@ -582,7 +584,7 @@ START_TEST(test_save_and_load)
         ck_assert_mem_eq(first, second, a.size);
         go();
         /* Another disk is another size. */
-        first[a.size - sizeof(struct virtio_blk_config)]++;
+        first[a.size - RATE_BYTES - sizeof(struct virtio_blk_config)]++;
         a = buf_of(first, a.size);
         (void)virtio_reset(dev);
         virtio_load(dev, &a);
@@ -618,6 +620,273 @@ START_TEST(test_end_in_flight)
 }
 END_TEST
 
+/* Two operations at once, then one every 40 ms. */
+static const struct rate_config two_ops = { .ops = { .size = 2, .refill_ms = 80 } };
+
+static unsigned nr_answered(const struct req *r, unsigned n)
+{
+        unsigned sum = 0;
+
+        for (unsigned i = 0; i < n; i++)
+                sum += status_of(r[i]) == 0;
+        return sum;
+}
+
+START_TEST(test_rate_of_operations)
+{
+        uint64_t before = loop_now_ns();
+        struct req r[6];
+
+        begin((enum kind)_i);
+        blk_set_rate(dev, &two_ops);
+        for (unsigned i = 0; i < 6; i++)
+                r[i] = add(VIRTIO_BLK_T_IN, 64ull * i, 4096, 0xee);
+        go();
+        ck_assert_uint_ge(loop_now_ns() - before, 160 * 1000000ull);
+        ck_assert_uint_eq(nr_answered(r, 6), 6);
+        ck_assert_uint_ge(mock_stat(&m, "throttled"), 4);
+        ck_assert_uint_lt(mock_stat(&m, "throttled"), 20);
+        end();
+}
+END_TEST
+
+/* 64 KiB, then 64 KiB more every 50 ms. A request larger than that goes, and the next one pays for it. */
+START_TEST(test_rate_of_bytes)
+{
+        static const struct rate_config cfg = { .bandwidth = { .size = 65536, .refill_ms = 50 } };
+        uint64_t before;
+        struct req r[4];
+
+        begin(IN_MEMORY);
+        before = loop_now_ns();
+        blk_set_rate(dev, &cfg);
+        r[0] = add(VIRTIO_BLK_T_OUT, 0, 131072, 1);
+        r[1] = add(VIRTIO_BLK_T_GET_ID, 0, 20, 0);
+        r[2] = add(VIRTIO_BLK_T_IN, 0, 65536, 2);
+        ck_assert_int_eq(mock_kick(&m, 0), 0);
+        ck_assert_uint_eq(nr_answered(r, 2), 2);
+        ck_assert_uint_eq(status_of(r[2]), 0xee);
+        go();
+        ck_assert_uint_ge(loop_now_ns() - before, 100 * 1000000ull);
+        check_data(r[2], 1);
+        end();
+}
+END_TEST
+
+/* Zeroes that have to be written cost as much as data; a hole costs nothing. */
+START_TEST(test_rate_of_zeroes)
+{
+        static const struct rate_config cfg = { .bandwidth = { .size = 4096, .refill_ms = 3600000 } };
+        struct virtio_blk_range zero = { .num_sectors = le32_of(16) }, hole = zero;
+        struct req r[3];
+
+        begin(IN_MEMORY);
+        blk_set_rate(dev, &cfg);
+        hole.flags = le32_of(VIRTIO_BLK_RANGE_F_UNMAP);
+        for (unsigned i = 0; i < 3; i++) {
+                struct mock_seg segs[3];
+
+                r[i] = place(VIRTIO_BLK_T_WRITE_ZEROES, 0, 16);
+                mock_put(m.mem, r[i].data, i == 1 ? &zero : &hole, 16);
+                segs[0] = (struct mock_seg){ r[i].hdr, 16, false };
+                segs[1] = (struct mock_seg){ r[i].data, 16, false };
+                segs[2] = (struct mock_seg){ r[i].status, 1, true };
+                (void)mock_add(&m.vq[0], segs, 3);
+        }
+        go();
+        ck_assert_uint_eq(nr_answered(r, 3), 3);
+        r[0] = add(VIRTIO_BLK_T_IN, 0, 512, 0xee);
+        ck_assert_int_eq(mock_kick(&m, 0), 0);
+        ck_assert_uint_eq(status_of(r[0]), 0xee); /* 4096 bytes are owed */
+        end();
+}
+END_TEST
+
+/* What waits may pass as soon as the limit is gone, or a higher one is there. */
+START_TEST(test_rate_changes)
+{
+        static const struct rate_config slow = { .ops = { .size = 1, .refill_ms = 3600000 } },
+                                        none = { .ops = { 0 } };
+        struct req r[3];
+
+        begin(IN_MEMORY);
+        blk_set_rate(dev, &slow);
+        for (unsigned i = 0; i < 3; i++)
+                r[i] = add(VIRTIO_BLK_T_IN, 0, 512, 0);
+        ck_assert_int_eq(mock_kick(&m, 0), 0);
+        ck_assert_int_eq(mock_kick(&m, 0), 0); /* asking again does not help */
+        ck_assert_uint_eq(nr_answered(r, 3), 1);
+        blk_set_rate(dev, _i ? &two_ops : &none);
+        go();
+        ck_assert_uint_eq(nr_answered(r, 3), 3);
+        end();
+}
+END_TEST
+
+START_TEST(test_reset_while_throttled)
+{
+        static const struct rate_config slow = { .ops = { .size = 1, .refill_ms = 20 } };
+        struct req r[2];
+
+        begin(IN_MEMORY);
+        blk_set_rate(dev, &slow);
+        for (unsigned i = 0; i < 2; i++)
+                r[i] = add(VIRTIO_BLK_T_IN, 0, 512, 0);
+        ck_assert_int_eq(mock_kick(&m, 0), 0);
+        ck_assert_uint_eq(nr_answered(r, 2), 1);
+        ck_assert(virtio_reset(dev));
+        mock_dev_start(&m, 0, QUEUE_SIZE);
+        r[0] = add(VIRTIO_BLK_T_IN, 0, 512, 0);
+        go();
+        ck_assert_uint_eq(status_of(r[0]), 0);
+        ck_assert_uint_eq(status_of(r[1]), 0xee);
+        ck_assert_uint_eq(dev->guest_errors, 0);
+        end();
+}
+END_TEST
+
+/* The rate is part of the state, and what was taken from it; what waits is in the queue. */
+START_TEST(test_save_while_throttled)
+{
+        static const struct rate_config slow = { .ops = { .size = 1, .refill_ms = 3600000 } },
+                                        none = { .ops = { 0 } };
+        static uint8_t bytes[4096];
+        struct buf b = buf_of(bytes, sizeof(bytes));
+        struct req r[2];
+
+        begin(IN_MEMORY);
+        blk_set_rate(dev, &slow);
+        for (unsigned i = 0; i < 2; i++)
+                r[i] = add(VIRTIO_BLK_T_IN, 0, 512, 0);
+        ck_assert_int_eq(mock_kick(&m, 0), 0);
+        virtio_save(dev, &b);
+        ck_assert(virtio_reset(dev));
+        blk_set_rate(dev, &none);
+        b = buf_of(bytes, b.at);
+        virtio_load(dev, &b);
+        ck_assert(!b.bad && !buf_left(&b));
+        ck_assert_int_eq(mock_kick(&m, 0), 0);
+        ck_assert_uint_eq(nr_answered(r, 2), 1);
+        blk_set_rate(dev, &none);
+        go();
+        ck_assert_uint_eq(nr_answered(r, 2), 2);
+        end();
+}
+END_TEST
+
+static int memory_disk(off_t size, uint8_t fill)
+{
+        uint8_t sector[512];
+        int fd = memfd_create("disk", MFD_CLOEXEC);
+
+        memset(sector, fill, sizeof(sector));
+        ck_assert_int_ge(fd, 0);
+        ck_assert_int_eq(ftruncate(fd, size), 0);
+        ck_assert_int_eq(pwrite(fd, sector, sizeof(sector), 0), 512);
+        return fd;
+}
+
+static bool is_told(void *arg)
+{
+        return m.config_interrupts == *(unsigned *)arg;
+}
+
+START_TEST(test_another_file)
+{
+        struct blk_file file = { .size_bytes = 8192 };
+        struct virtio_blk_config c;
+        unsigned told = 1;
+        struct req r;
+
+        begin((enum kind)_i);
+        ck_assert_uint_eq(one(VIRTIO_BLK_T_IN, 0, 512, 0xee), 0);
+        file.fd = memory_disk(8192, 0x77);
+        ck_assert_int_eq(blk_replace(dev, &file), 0);
+        r = add(VIRTIO_BLK_T_IN, 0, 512, 0xee); /* meanwhile: it is the new file's already */
+        go();
+        check_data(r, 0x77);
+        ck_assert(mock_run_until(loop, is_told, &told, LIMIT_MS));
+        virtio_config_read(dev, 0, &c, sizeof(c));
+        ck_assert_uint_eq(le64_get(c.capacity), 16);
+        ck_assert_uint_eq(one(VIRTIO_BLK_T_IN, 16, 512, 0), VIRTIO_BLK_S_IOERR);
+        ck_assert_uint_eq(one(VIRTIO_BLK_T_OUT, 15, 512, 1), 0);
+        end();
+}
+END_TEST
+
+/* What is in flight ends with the old file; then the last of those that were named takes its place. */
+START_TEST(test_another_file_waits_for_its_turn)
+{
+        struct blk_file second = { .size_bytes = 4096 }, third = { .size_bytes = 512 };
+        struct req r[3];
+
+        begin(BUFFERED);
+        close_gate();
+        r[0] = add(VIRTIO_BLK_T_OUT, 8, 4096, 0x11);
+        ck_assert_int_eq(mock_kick(&m, 0), 0);
+        second.fd = memory_disk(4096, 2);
+        third.fd = memory_disk(512, 3);
+        ck_assert_int_eq(blk_replace(dev, &second), 0);
+        ck_assert_int_eq(blk_replace(dev, &third), 0);
+        r[1] = add(VIRTIO_BLK_T_IN, 0, 512, 0);
+        r[2] = add(VIRTIO_BLK_T_IN, 8, 512, 0); /* beyond the new end */
+        ck_assert_int_eq(mock_kick(&m, 0), 0);
+        ck_assert_uint_eq(status_of(r[0]), 0xee);
+        ck_assert_uint_eq(status_of(r[1]), 0xee);
+        ck_assert_int_eq(sem_post(&gate), 0);
+        go();
+        ck_assert_uint_eq(status_of(r[0]), 0);
+        check_file(4096, 4096, 0x11);
+        check_data(r[1], 3);
+        ck_assert_uint_eq(status_of(r[2]), VIRTIO_BLK_S_IOERR);
+        ck_assert_uint_eq(m.config_interrupts, 1);
+        end();
+}
+END_TEST
+
+START_TEST(test_another_file_that_does_not_fit)
+{
+        static const struct blk_file rows[] = {
+                { .size_bytes = 513 },
+                { .size_bytes = 4096, .block_bytes = 4096 },
+        };
+
+        begin(IN_MEMORY);
+        for (unsigned i = 0; i < array_size(rows); i++) {
+                struct blk_file file = rows[i];
+
+                file.fd = memory_disk(4096, 2);
+                ck_assert_int_eq(blk_replace(dev, &file), -EINVAL);
+        }
+        ck_assert_uint_eq(one(VIRTIO_BLK_T_OUT, 0, 4096, 5), 0);
+        check_file(0, 4096, 5);
+        end();
+}
+END_TEST
+
+/* It ends, or is reset, before the new file had its turn. */
+START_TEST(test_another_file_and_the_end)
+{
+        struct blk_file file = { .size_bytes = 4096 };
+
+        begin(BUFFERED);
+        close_gate();
+        (void)add(VIRTIO_BLK_T_OUT, 8, 4096, 0x11);
+        ck_assert_int_eq(mock_kick(&m, 0), 0);
+        file.fd = memory_disk(4096, 2);
+        ck_assert_int_eq(blk_replace(dev, &file), 0);
+        if (_i)
+                ck_assert(!virtio_reset(dev));
+        ck_assert_int_eq(sem_post(&gate), 0);
+        if (_i) {
+                ck_assert(mock_run_until(loop, is_reset, NULL, LIMIT_MS));
+                mock_dev_start(&m, 0, QUEUE_SIZE);
+                ck_assert_uint_eq(one(VIRTIO_BLK_T_IN, 8, 512, 0), VIRTIO_BLK_S_IOERR);
+        }
+        end();
+}
+END_TEST
+
 int main(void)
 {
         const struct run_test tests[] = {
@@ -639,6 +908,16 @@ int main(void)
                 { test_save_and_load, 1 },
                 { test_config_space, 1 },
                 { test_end_in_flight, NR_KINDS },
+                { test_rate_of_operations, NR_KINDS },
+                { test_rate_of_bytes, 1 },
+                { test_rate_of_zeroes, 1 },
+                { test_rate_changes, 2 },
+                { test_reset_while_throttled, 1 },
+                { test_save_while_throttled, 1 },
+                { test_another_file, NR_KINDS },
+                { test_another_file_waits_for_its_turn, 1 },
+                { test_another_file_that_does_not_fit, 1 },
+                { test_another_file_and_the_end, 2 },
         };
 
         return run_loop_tests("blk", tests, array_size(tests));
