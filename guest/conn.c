@@ -117,6 +117,11 @@ static uint32_t check_state(const struct conn *c, const struct protocol_exec *re
                 text_set(ret_why, s->welcome.message);
                 return PROTOCOL_FAULT_NO_ROOT;
         }
+        if (req->flags & ~(uint32_t)PROTOCOL_EXEC_STDIN || req->has_tty || req->timeout_ms ||
+            req->nr_rlimits) {
+                text_set(ret_why, "this agent does not have these options");
+                return PROTOCOL_FAULT_UNSUPPORTED;
+        }
         if (req->container) {
                 text_set(ret_why, "the guest has no containers");
                 return PROTOCOL_FAULT_NO_CONTAINER;

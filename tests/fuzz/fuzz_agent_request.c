@@ -23,6 +23,9 @@ static void check_exec(const struct protocol_exec *exec, const uint8_t *p, size_
         check(exec->nr_args >= 1 && exec->nr_args <= PROTOCOL_ARGS_MAX && exec->nr_env <= PROTOCOL_ENV_MAX);
         check(exec->cwd >= begin && strlen(exec->cwd) <= PROTOCOL_CWD_MAX);
         check(strlen(exec->user) <= PROTOCOL_USER_MAX);
+        check(exec->nr_rlimits <= PROTOCOL_RLIMITS_MAX);
+        for (uint32_t i = 0; i < exec->nr_rlimits; i++)
+                check(exec->rlimits[i].resource < 16 && exec->rlimits[i].soft <= exec->rlimits[i].hard);
         protocol_strings(exec->args, exec->nr_args, list);
         check(list[exec->nr_args - 1] + strlen(list[exec->nr_args - 1]) + 1 == exec->env);
         protocol_strings(exec->env, exec->nr_env, list);

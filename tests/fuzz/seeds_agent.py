@@ -21,6 +21,22 @@ def execute(args=(b'true',), env=(), cwd=b'', user=b'', options=b'', flags=0):
     return frame(EXEC, struct.pack('<6I', flags, 0, len(args), len(env), len(options), 0) + options + strings)
 
 
+def option(kind, payload):
+    return struct.pack('<HH', kind, len(payload)) + payload
+
+
+def tty(rows=24, cols=80):
+    return option(1, struct.pack('<HH', rows, cols))
+
+
+def rlimit(resource=7, soft=1, hard=2, reserved=0):
+    return option(2, struct.pack('<IIQQ', resource, reserved, soft, hard))
+
+
+def timeout(ms=1000):
+    return option(3, struct.pack('<I', ms))
+
+
 def exits(kind=0, value=0, more=b''):
     return frame(EXIT, struct.pack('<IIIIQQQ', kind, value, 0, 0, 1, 2, 3) + more)
 
@@ -56,12 +72,26 @@ REQUESTS = {
     'exec-longer': execute((b'x' * (LONGEST + 1),)),
     'exec-shortest': execute((b'',)),
     'exec-option-skipped': execute(options=b'\1\x80\1\0x'),
-    'exec-option-unknown': execute(options=b'\1\0\0\0'),
+    'exec-option-unknown': execute(options=b'\4\0\0\0'),
+    'exec-options': execute(options=tty() + rlimit() * 16 + timeout(), flags=63),
+    'exec-tty-twice': execute(options=tty() * 2),
+    'exec-tty-short': execute(options=option(1, b'\0\0\0')),
+    'exec-tty-long': execute(options=option(1, b'\0\0\0\0\0')),
+    'exec-rlimits-17': execute(options=rlimit() * 17),
+    'exec-rlimit-15': execute(options=rlimit(15, 0, 2**64 - 1)),
+    'exec-rlimit-16': execute(options=rlimit(16)),
+    'exec-rlimit-soft-over': execute(options=rlimit(soft=3)),
+    'exec-rlimit-reserved': execute(options=rlimit(reserved=1)),
+    'exec-rlimit-short': execute(options=option(2, b'\0' * 23)),
+    'exec-timeout-most': execute(options=timeout(0xffffffff)),
+    'exec-timeout-0': execute(options=timeout(0)),
+    'exec-timeout-twice': execute(options=timeout() * 2),
+    'exec-timeout-short': execute(options=option(3, b'\1\1\1')),
     'exec-option-cut': execute(options=b'\1\x80\2\0x'),
     'exec-options-beyond': frame(EXEC, struct.pack('<6I', 0, 0, 1, 0, 0xffffffff, 0) + b'\0\0true\0'),
     'exec-too-many-strings': frame(EXEC, struct.pack('<6I', 0, 0, 1, 0, 0, 0) + b'\0\0a\0b\0'),
     'exec-count-lies': frame(EXEC, struct.pack('<6I', 0, 0, 4096, 4096, 0, 0) + b'\0\0true\0'),
-    'exec-flag-unknown': frame(EXEC, struct.pack('<6I', 2, 0, 1, 0, 0, 0) + b'\0\0true\0'),
+    'exec-flag-unknown': frame(EXEC, struct.pack('<6I', 64, 0, 1, 0, 0, 0) + b'\0\0true\0'),
     'exec-not-ended': frame(EXEC, struct.pack('<6I', 0, 0, 1, 0, 0, 0) + b'\0\0true'),
     'stdin-65536': frame(STDIN, b'x' * 65536, flags=1),
     'stdin-65537': frame(STDIN, b'x' * 65537),
@@ -104,6 +134,8 @@ REPLIES = {
     'exit-signal-64': OK + welcome() + exits(1, 64),
     'exit-signal-65': OK + welcome() + exits(1, 65),
     'exit-256': OK + welcome() + exits(0, 256),
+    'exit-64': OK + welcome() + exits(more=struct.pack('<QQQ', 1, 2, 3)),
+    'exit-63': OK + welcome() + exits(more=b'x' * 23),
     'exit-grown': OK + welcome() + exits(more=b'x' * 472),
     'exit-too-grown': OK + welcome() + exits(more=b'x' * 473),
     'error-text-1024': OK + error(7, b't' * 1024),

@@ -145,7 +145,8 @@ START_TEST(test_exec_hostile)
                 int expect;
         } rows[] = {
                 { "right", { 0, 0, 1, 0, 0, 0 }, "\0\0true\0", 7, PROTOCOL_OK },
-                { "unknown flag", { 2, 0, 1, 0, 0, 0 }, "\0\0true\0", 7, PROTOCOL_E_FLAGS },
+                { "all flags", { 63, 0, 1, 0, 0, 0 }, "\0\0true\0", 7, PROTOCOL_OK },
+                { "unknown flag", { 64, 0, 1, 0, 0, 0 }, "\0\0true\0", 7, PROTOCOL_E_FLAGS },
                 { "reserved", { 0, 0, 1, 0, 0, 1 }, "\0\0true\0", 7, PROTOCOL_E_RESERVED },
                 { "no argument", { 0, 0, 0, 0, 0, 0 }, "\0\0true\0", 7, PROTOCOL_E_COUNT },
                 { "args at the limit, not there",
@@ -175,7 +176,7 @@ START_TEST(test_exec_hostile)
                   PROTOCOL_E_OPTION },
                 { "option that must be known",
                   { 0, 0, 1, 0, 4, 0 },
-                  "\1\0\0\0\0\0t\0",
+                  "\4\0\0\0\0\0t\0",
                   8,
                   PROTOCOL_E_OPTION },
                 { "option to skip", { 0, 0, 1, 0, 5, 0 }, "\1\x80\1\0x\0\0t\0", 9, PROTOCOL_OK },
@@ -195,6 +196,120 @@ START_TEST(test_exec_hostile)
                 ck_assert_msg(r == rows[i].expect, "%s: %s", rows[i].what, protocol_strerror(r));
                 free(p);
         }
+}
+END_TEST
+
+#define TTY(rows)         "\1\0\4\0" rows "\0\120\0"
+#define TIMEOUT(ms)       "\3\0\4\0" ms "\0\0\0"
+#define RLIMIT(what, pad) "\2\0\30\0" what "\0\0\0" pad "\0\0\0"
+#define U64(low)          low "\0\0\0\0\0\0\0"
+
+/* One record or two of options, and "t" as the only argument. */
+START_TEST(test_options_hostile)
+{
+        static const struct {
+                const char *what, *bytes;
+                size_t len;
+                int expect;
+        } rows[] = {
+                { "terminal", TTY("\30"), 8, PROTOCOL_OK },
+                { "terminal of no size", TTY("\0"), 8, PROTOCOL_OK },
+                { "terminal twice", TTY("\30") TTY("\30"), 16, PROTOCOL_E_OPTION },
+                { "terminal, short", "\1\0\3\0\0\0\0", 7, PROTOCOL_E_OPTION },
+                { "terminal, long", "\1\0\5\0\0\0\0\0\0", 9, PROTOCOL_E_OPTION },
+                { "time", TIMEOUT("\1"), 8, PROTOCOL_OK },
+                { "no time", TIMEOUT("\0"), 8, PROTOCOL_E_VALUE },
+                { "time twice", TIMEOUT("\1") TIMEOUT("\1"), 16, PROTOCOL_E_OPTION },
+                { "time, short", "\3\0\3\0\1\1\1", 7, PROTOCOL_E_OPTION },
+                { "time, long", "\3\0\5\0\1\1\1\1\1", 9, PROTOCOL_E_OPTION },
+                { "limit", RLIMIT("\17", "\0") U64("\1") U64("\1"), 28, PROTOCOL_OK },
+                { "limit of nothing", RLIMIT("\20", "\0") U64("\1") U64("\1"), 28, PROTOCOL_E_VALUE },
+                { "limit, soft above hard", RLIMIT("\7", "\0") U64("\2") U64("\1"), 28, PROTOCOL_E_VALUE },
+                { "limit, reserved", RLIMIT("\7", "\1") U64("\1") U64("\1"), 28, PROTOCOL_E_RESERVED },
+                { "limit, short", "\2\0\4\0\7\0\0\0", 8, PROTOCOL_E_OPTION },
+                { "terminal and time", TTY("\30") TIMEOUT("\1"), 16, PROTOCOL_OK },
+                { "type 0", "\0\0\0\0", 4, PROTOCOL_E_OPTION },
+                { "type 0, to skip", "\0\200\0\0", 4, PROTOCOL_OK },
+        };
+
+        for (size_t i = 0; i < array_size(rows); i++) {
+                struct protocol_exec exec;
+                uint8_t *p = calloc(1, 24 + rows[i].len + 4);
+
+                put32(p + 8, 1);
+                put32(p + 16, (uint32_t)rows[i].len);
+                memcpy(p + 24, rows[i].bytes, rows[i].len);
+                memcpy(p + 24 + rows[i].len, "\0\0t", 4);
+
+                int r = protocol_parse_exec(p, 24 + rows[i].len + 4, &exec);
+
+                ck_assert_msg(r == rows[i].expect, "%s: %s", rows[i].what, protocol_strerror(r));
+                free(p);
+        }
+}
+END_TEST
+
+START_TEST(test_options)
+{
+        static struct protocol_rlimit limits[PROTOCOL_RLIMITS_MAX + 1];
+        const char *args[] = { "true", NULL };
+        struct protocol_exec_request req = { .id = 7,
+                                             .flags = PROTOCOL_EXEC_DETACH | PROTOCOL_EXEC_MAIN,
+                                             .args = args,
+                                             .has_tty = true,
+                                             .rows = 24,
+                                             .cols = 65535,
+                                             .timeout_ms = ~0u,
+                                             .nr_rlimits = PROTOCOL_RLIMITS_MAX,
+                                             .rlimits = limits };
+        struct protocol_exec exec;
+        size_t size;
+
+        for (uint32_t i = 0; i < PROTOCOL_RLIMITS_MAX; i++)
+                limits[i] = (struct protocol_rlimit){ i, i, ~0ull };
+
+        uint8_t *frame = frame_of(&req, &size);
+
+        ck_assert_int_eq(parse_frame(frame, size, &exec), 0);
+        ck_assert_uint_eq(exec.flags, req.flags);
+        ck_assert(exec.has_tty && exec.rows == 24 && exec.cols == 65535);
+        ck_assert_uint_eq(exec.timeout_ms, ~0u);
+        ck_assert_uint_eq(exec.nr_rlimits, PROTOCOL_RLIMITS_MAX);
+        ck_assert_uint_eq(exec.rlimits[15].resource, 15);
+        ck_assert_uint_eq(exec.rlimits[15].soft, 15);
+        ck_assert_uint_eq(exec.rlimits[15].hard, ~0ull);
+        ck_assert_str_eq(exec.args, "true");
+        for (size_t n = 0; n < size - PROTOCOL_HEADER_SIZE; n++)
+                ck_assert_int_ne(protocol_parse_exec(frame + PROTOCOL_HEADER_SIZE, n, &exec), 0);
+        free(frame);
+
+        req.nr_rlimits++; /* one too many is refused here, and by the agent */
+        ck_assert_int_eq(protocol_build_exec(NULL, &req, &size), PROTOCOL_E_OPTION);
+        req.nr_rlimits = 1;
+        limits[0].hard = 0;
+        limits[0].soft = 1;
+        ck_assert_int_eq(protocol_build_exec(NULL, &req, &size), PROTOCOL_E_VALUE);
+        limits[0] = (struct protocol_rlimit){ PROTOCOL_RLIMITS_MAX, 0, 0 };
+        ck_assert_int_eq(protocol_build_exec(NULL, &req, &size), PROTOCOL_E_VALUE);
+        req.nr_rlimits = 0;
+        req.flags = 1u << 6;
+        ck_assert_int_eq(protocol_build_exec(NULL, &req, &size), PROTOCOL_E_FLAGS);
+}
+END_TEST
+
+START_TEST(test_too_many_limits)
+{
+        const size_t options = (PROTOCOL_RLIMITS_MAX + 1) * 28, len = 24 + options + 4;
+        struct protocol_exec exec;
+        uint8_t *p = calloc(1, len);
+
+        put32(p + 8, 1);
+        put32(p + 16, (uint32_t)options);
+        for (uint32_t i = 0; i <= PROTOCOL_RLIMITS_MAX; i++)
+                put32(p + 24 + 28 * i, 24u << 16 | PROTOCOL_OPTION_RLIMIT);
+        memcpy(p + 24 + options, "\0\0t", 4);
+        ck_assert_int_eq(protocol_parse_exec(p, len, &exec), PROTOCOL_E_OPTION);
+        free(p);
 }
 END_TEST
 
@@ -362,16 +477,26 @@ START_TEST(test_exit)
                                            .value = rows[i].value,
                                            .utime_us = 1ull << 40,
                                            .stime_us = 5,
-                                           .maxrss_kib = 77 },
+                                           .maxrss_kib = 77,
+                                           .flags = PROTOCOL_EXIT_OOM,
+                                           .elapsed_us = 8,
+                                           .read_bytes = 1ull << 50,
+                                           .write_bytes = 9 },
                                      got;
                 uint8_t frame[PROTOCOL_SMALL_MAX];
                 size_t len = protocol_put_exit(frame, 3, &e) - PROTOCOL_HEADER_SIZE;
 
                 ck_assert_msg(protocol_parse_exit(frame + 16, len, &got) == rows[i].expect, "%s",
                               rows[i].what);
-                ck_assert_int_eq(protocol_parse_exit(frame + 16, len - 1, &got), PROTOCOL_E_LENGTH);
+                ck_assert_int_eq(protocol_parse_exit(frame + 16, 39, &got), PROTOCOL_E_LENGTH);
                 if (rows[i].expect)
                         continue;
+                ck_assert_uint_eq(got.flags, PROTOCOL_EXIT_OOM);
+                ck_assert_uint_eq(got.elapsed_us, 8);
+                ck_assert_uint_eq(got.read_bytes, 1ull << 50);
+                ck_assert_uint_eq(got.write_bytes, 9);
+                ck_assert_int_eq(protocol_parse_exit(frame + 16, 40, &got), 0); /* of an older agent */
+                ck_assert_uint_eq(got.elapsed_us, 0);
                 ck_assert_uint_eq(got.utime_us, e.utime_us);
                 ck_assert_uint_eq(got.maxrss_kib, 77);
         }
@@ -432,17 +557,13 @@ END_TEST
 int main(void)
 {
         const TTest *const tests[] = {
-                test_headers,
-                test_exec,
-                test_exec_hostile,
-                test_exec_limits,
-                test_exec_counts,
-                test_hello,
-                test_welcome,
-                test_welcome_limits,
-                test_exit,
-                test_error,
-                test_shutdown_and_window,
+                test_headers,        test_exec,
+                test_exec_hostile,   test_options_hostile,
+                test_options,        test_too_many_limits,
+                test_exec_limits,    test_exec_counts,
+                test_hello,          test_welcome,
+                test_welcome_limits, test_exit,
+                test_error,          test_shutdown_and_window,
         };
 
         return run_tests("protocol", tests, array_size(tests));
