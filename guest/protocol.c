@@ -191,14 +191,6 @@ size_t protocol_put_hello(uint8_t *out, uint64_t capabilities)
         return finish(out, PROTOCOL_HELLO, 0, HELLO_SIZE);
 }
 
-static uint8_t *put_text(uint8_t *p, const char *text, size_t max)
-{
-        size_t len = strnlen(text, max);
-
-        memcpy(p, text, len);
-        return p + len;
-}
-
 size_t protocol_put_welcome(uint8_t *out, const struct protocol_welcome *w)
 {
         uint8_t *p = out + PROTOCOL_HEADER_SIZE;

@@ -54,6 +54,15 @@ static inline const char *take_string(const uint8_t **p, const uint8_t *end, siz
         return (const char *)start;
 }
 
+/* Copies at most @max characters, without a NUL. Return: what comes behind them. */
+static inline uint8_t *put_text(uint8_t *p, const char *text, size_t max)
+{
+        size_t len = strnlen(text, max);
+
+        memcpy(p, text, len);
+        return p + len;
+}
+
 static inline size_t finish(uint8_t *out, enum protocol_type type, uint32_t id, size_t len)
 {
         struct protocol_frame frame = { .type = type, .id = id, .len = (uint32_t)len };

@@ -8,6 +8,10 @@
 
 #include "guest/protocol.h"
 
+#define PROTOCOL_PROCESS_USER_MAX    64u
+#define PROTOCOL_PROCESS_COMMAND_MAX 1024u
+#define PROTOCOL_METRIC_NAME_MAX     64u
+
 enum { PROTOCOL_SCOPE_PROCESS, PROTOCOL_SCOPE_GROUP, PROTOCOL_SCOPE_ALL, PROTOCOL_SCOPE_NR }; /* of SIGNAL */
 enum {                                   /* flags of ATTACH */
        PROTOCOL_ATTACH_STDIN = 1u << 0,  /* STDIN frames follow; the last who said so has the input */
@@ -46,7 +50,7 @@ struct protocol_connect {
 };
 struct protocol_environment {
         uint32_t nr;
-        const char *items; /* nr strings: NAME=value sets, NAME alone removes */
+        const char *items; /* nr strings behind each other: NAME=value sets, NAME alone removes */
 };
 
 /* One process in a PROCESS frame, where records stand behind each other. */
@@ -62,8 +66,10 @@ int protocol_parse_resize(const uint8_t *p, size_t len, struct protocol_resize *
 int protocol_parse_attach(const uint8_t *p, size_t len, struct protocol_attach *ret);
 int protocol_parse_connect(const uint8_t *p, size_t len, struct protocol_connect *ret);
 int protocol_parse_environment(const uint8_t *p, size_t len, struct protocol_environment *ret);
-int protocol_parse_u32(const uint8_t *p, size_t len, uint32_t max, uint32_t *ret); /* PROCESSES, FREEZE */
-int protocol_parse_u64(const uint8_t *p, size_t len, uint64_t *ret); /* CLOCK, LOST, DONE of a LIST */
+/* protocol_parse_u32() - PROCESSES, FREEZE, DONE of a PING; more bytes are ignored. */
+int protocol_parse_u32(const uint8_t *p, size_t len, uint32_t max, uint32_t *ret);
+/* protocol_parse_u64() - CLOCK, LOST, DONE of a LIST; likewise. */
+int protocol_parse_u64(const uint8_t *p, size_t len, uint64_t *ret);
 int protocol_parse_started(const uint8_t *p, size_t len, struct protocol_started *ret);
 /* protocol_parse_process() - the record at @p. Return: 0 and its size in @ret_size. */
 int protocol_parse_process(const uint8_t *p, size_t len, struct protocol_process *ret, size_t *ret_size);
@@ -75,10 +81,13 @@ size_t protocol_put_signal(uint8_t *out, uint32_t id, const struct protocol_sign
 size_t protocol_put_resize(uint8_t *out, uint32_t id, const struct protocol_resize *r);
 size_t protocol_put_attach(uint8_t *out, uint32_t id, const struct protocol_attach *a);
 size_t protocol_put_started(uint8_t *out, uint32_t id, const struct protocol_started *s);
-/* protocol_put_connect() - Return: 0 if the address is too long. */
+/* protocol_put_connect() - Return: 0 if the address is too long for PROTOCOL_SMALL_MAX. */
 size_t protocol_put_connect(uint8_t *out, uint32_t id, const struct protocol_connect *c);
 /* protocol_put_process() - one record, no header; @out has PROTOCOL_SMALL_MAX bytes. */
-size_t protocol_put_process(uint8_t *out, const struct protocol_process *p);
+size_t protocol_put_process(uint8_t *out, const struct protocol_process *s);
+/* protocol_put_metric() - one line of a REPORT; @out has PROTOCOL_METRIC_LINE_MAX bytes. */
+#define PROTOCOL_METRIC_LINE_MAX (PROTOCOL_METRIC_NAME_MAX + 22)
+size_t protocol_put_metric(uint8_t *out, const char *name, uint64_t value);
 
 /* protocol_build_environment() - as protocol_build_exec(); @items end with NULL. */
 int protocol_build_environment(uint8_t *out, uint32_t id, const char *const *items, size_t *ret_size);

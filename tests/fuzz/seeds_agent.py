@@ -151,6 +151,72 @@ REPLIES = {
     'request-from-agent': OK + frame(PING),
 }
 
+SIGNAL, RESIZE, ATTACH, CONNECT, ENVIRONMENT, STARTED, LOST, PROCESS, REPORT = 6, 7, 8, 0x0f, 0x10, 0x88, 0x89, 0x8a, 0x8f
+
+
+def payload(kind, *numbers, more=b''):
+    return bytes([kind]) + struct.pack(f'<{len(numbers)}I', *numbers) + more
+
+
+def process(user=b'root', command=b'sleep 1', size=None, more=b''):
+    body = struct.pack('<5IB7x3Q', 1, 2, 3, 0, 0, ord('S'), 4, 5, 6) + user + b'\0' + command + b'\0' + more
+    return struct.pack('<I', len(body) + 4 if size is None else size) + body
+
+
+# Of these the first byte is the type, the rest a payload.
+SMALL = {
+    'signal-1': payload(SIGNAL, 0, 1, 0, 0),
+    'signal-64': payload(SIGNAL, 1, 64, 2, 0),
+    'signal-65': payload(SIGNAL, 1, 65, 0, 0),
+    'signal-0': payload(SIGNAL, 1, 0, 0, 0),
+    'signal-scope-3': payload(SIGNAL, 1, 9, 3, 0),
+    'signal-reserved': payload(SIGNAL, 1, 9, 0, 1),
+    'signal-cut': payload(SIGNAL, 1, 9, 0),
+    'resize': payload(RESIZE, 1, 0xffff0050),
+    'attach': payload(ATTACH, 1, 15),
+    'attach-flag-unknown': payload(ATTACH, 1, 16),
+    'attach-nothing': payload(ATTACH, 0, 0),
+    'connect-port-65535': payload(CONNECT, 0, 65535, more=b'::1\0'),
+    'connect-port-65536': payload(CONNECT, 0, 65536, more=b'::1\0'),
+    'connect-port-0': payload(CONNECT, 0, 0, more=b'\0'),
+    'connect-abstract': payload(CONNECT, 1, 0, more=b'@a\0'),
+    'connect-abstract-empty': payload(CONNECT, 1, 0, more=b'@\0'),
+    'connect-path-4095': payload(CONNECT, 1, 0, more=b'/' * 4095 + b'\0'),
+    'connect-path-4096': payload(CONNECT, 1, 0, more=b'/' * 4096 + b'\0'),
+    'connect-kind-2': payload(CONNECT, 2, 1, more=b'\0'),
+    'connect-two-strings': payload(CONNECT, 0, 1, more=b'a\0b\0'),
+    'connect-not-ended': payload(CONNECT, 0, 1, more=b'a'),
+    'environment-0': payload(ENVIRONMENT, 0),
+    'environment-4096': payload(ENVIRONMENT, 4096, more=b'A\0' * 4096),
+    'environment-4097': payload(ENVIRONMENT, 4097, more=b'A\0' * 4097),
+    'environment-empty-string': payload(ENVIRONMENT, 1, more=b'\0'),
+    'environment-no-name': payload(ENVIRONMENT, 1, more=b'=x\0'),
+    'environment-count-lies': payload(ENVIRONMENT, 2, more=b'A=1\0'),
+    'environment-longest': payload(ENVIRONMENT, 1, more=b'A' * (262144 - 5) + b'\0'),
+    'environment-longer': payload(ENVIRONMENT, 1, more=b'A' * (262144 - 4) + b'\0'),
+    'started': payload(STARTED, 1, 400, 31, 0, more=b'later'),
+    'started-number-0': payload(STARTED, 0, 400, 0, 0),
+    'lost': payload(LOST, 1, 0),
+    'lost-cut': payload(LOST, 1),
+    'done-u32': payload(DONE, 100, 1),
+    'done-u32-over': payload(DONE, 101),
+    'process': payload(PROCESS, more=process() + process(b'', b'')),
+    'process-strings-longest': payload(PROCESS, more=process(b'u' * 64, b'c' * 1024)),
+    'process-user-65': payload(PROCESS, more=process(b'u' * 65)),
+    'process-command-1025': payload(PROCESS, more=process(command=b'c' * 1025)),
+    'process-size-0': payload(PROCESS, more=process(size=0)),
+    'process-size-endless': payload(PROCESS, more=process(size=0xffffffff)),
+    'process-grown': payload(PROCESS, more=process(more=b'later') + process()),
+    'process-cut': payload(PROCESS, more=process()[:-1]),
+    'metric': payload(REPORT, more=b'uptime_ms 1\nload_1m_milli 0\n'),
+    'metric-most': payload(REPORT, more=b'a 18446744073709551615\n'),
+    'metric-over': payload(REPORT, more=b'a 18446744073709551616\n'),
+    'metric-name-64': payload(REPORT, more=b'n' * 64 + b' 1\n'),
+    'metric-name-65': payload(REPORT, more=b'n' * 65 + b' 1\n'),
+    'metric-cut': payload(REPORT, more=b'a 1'),
+    'metric-no-number': payload(REPORT, more=b'a \n'),
+}
+
 
 def write(name, seeds):
     folder = CORPUS / name
@@ -161,5 +227,6 @@ def write(name, seeds):
 
 if __name__ == '__main__':
     write('agent_request', REQUESTS)
+    write('protocol_request', SMALL)
     # The first byte of a reply's seed is the length of the pieces it is fed in, 0 = all at once.
     write('agent_reply', {k: v if k == 'byte-by-byte' else b'\0' + v for k, v in REPLIES.items()})
