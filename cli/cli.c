@@ -137,6 +137,17 @@ static int store(const struct cli_option *o, const char *value, void *to, struct
                                            "--%s %s: not a duration: write 500ms, 30s, 5m or 1h", o->name,
                                            value);
                 return 0;
+        case CLI_NUMBER:
+                if (!parse_u64(value, field))
+                        return problem_set(problem, CLI_FAILED, "--%s %s: not a whole number", o->name,
+                                           value);
+                return 0;
+        case CLI_SIZE:
+                if (!parse_size(value, field))
+                        return problem_set(problem, CLI_FAILED,
+                                           "--%s %s: not a size: write bytes, or 64K, 512M, 2G", o->name,
+                                           value);
+                return 0;
         case CLI_KIND_NR:
                 break;
         }

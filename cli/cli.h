@@ -16,6 +16,8 @@ enum cli_kind {
         CLI_TEXT,     /* const char * */
         CLI_LIST,     /* struct cli_list: may be given many times */
         CLI_DURATION, /* uint64_t, nanoseconds */
+        CLI_NUMBER,   /* uint64_t */
+        CLI_SIZE,     /* uint64_t, bytes */
         CLI_KIND_NR
 };
 

@@ -14,7 +14,7 @@ struct values {
         bool flag, other;
         const char *text;
         struct cli_list list;
-        uint64_t time_ns;
+        uint64_t time_ns, number, size;
 };
 
 static const struct cli_option options[] = {
@@ -23,6 +23,8 @@ static const struct cli_option options[] = {
         { 't', "text", CLI_TEXT, "TEXT", offsetof(struct values, text), "a text" },
         { 'l', "list", CLI_LIST, "ITEM", offsetof(struct values, list), "a list" },
         { 0, "time", CLI_DURATION, "TIME", offsetof(struct values, time_ns), "a time" },
+        { 'n', "number", CLI_NUMBER, "N", offsetof(struct values, number), "a number" },
+        { 's', "size", CLI_SIZE, "SIZE", offsetof(struct values, size), "a size" },
         { 0 },
 };
 static const struct cli_command command = { .name = "test", .usage = "", .summary = "", .options = options };
@@ -69,6 +71,9 @@ START_TEST(test_understood)
         ck_assert(v.other);
         ck_assert_str_eq(v.text, "y");
         ck_assert_uint_eq(v.time_ns, 1500000000);
+        ck_assert_int_eq(parse("-n5 --size 2M"), 0);
+        ck_assert_uint_eq(v.number, 5);
+        ck_assert_uint_eq(v.size, 2 << 20);
         ck_assert_int_eq(parse("--text= -"), 0);
         ck_assert_str_eq(v.text, "");
         ck_assert_int_eq(rest, 2);
@@ -96,6 +101,8 @@ START_TEST(test_refused)
                 { "--help=1", "--help takes no value" },
                 { "--time 3", "not a duration" },
                 { "--time=", "not a duration" },
+                { "-n -1", "not a whole number" },
+                { "--size 1X", "not a size" },
                 { "--=", "may mean several" },
         };
 
