@@ -55,6 +55,9 @@ struct vm_config {
 
         uint64_t boot_timeout_ns; /* 0: none. With the agent only */
         uint64_t grace_ns;        /* between asking a guest to power off and ending it */
+        uint64_t lifetime_ns;     /* then it is asked; 0: no limit */
+        const char *control_path; /* Unix socket for requests; NULL: none */
+        const char *exit_path;    /* file for how it ended; NULL: none */
         int ready_fd;             /* -1: none. "ready\n" is written when the agent is */
         const char *timeline;     /* file for the stages of the boot, as JSON; NULL: none */
         const char *stats;        /* file for all counters at the end, as JSON; NULL: none */

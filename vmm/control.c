@@ -159,7 +159,12 @@ void control_ask_end(struct control *c)
 
 void control_stop(struct control *c, uint64_t grace_ns)
 {
-        end(c, grace_ns, CONTROL_BY_REQUEST);
+        uint64_t now = loop_now_ns();
+
+        if (c->state != CONTROL_ENDING || !grace_ns)
+                end(c, grace_ns, CONTROL_BY_REQUEST);
+        else if (c->grace.at_ns > now && c->grace.at_ns - now > grace_ns)
+                loop_timer_set(c->cfg.loop, &c->grace, grace_ns);
 }
 
 static int on_lifetime(struct loop_timer *timer)

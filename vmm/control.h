@@ -68,7 +68,7 @@ int must_check control_resume(struct control *control);
 
 /* As if a signal had come: a paused guest runs again, to power off. The second time it is ended at once. */
 void control_ask_end(struct control *control);
-/* The same with a grace of its own, which may be 0: at once. */
+/* The same with a grace of its own, which may be 0: at once. The second time it can only shorten it. */
 void control_stop(struct control *control, uint64_t grace_ns);
 
 /* All counters, as metrics_write() has them. */

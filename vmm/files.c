@@ -200,6 +200,9 @@ static int open_all(struct files *f, const struct vm_config *c, struct problem *
                 return -1;
         if (c->vsock_path && uds_listen("vsock", c->vsock_path, VMM_E_INPUT, p, &f->vsock_uds, &f->vsock))
                 return -1;
+        if (c->control_path &&
+            uds_listen("control", c->control_path, VMM_E_INPUT, p, &f->control_uds, &f->control))
+                return -1;
         if (open_serial(f, c, p) || open_report(&f->timeline, "the timeline to", c->timeline, p) ||
             open_report(&f->stats, "the counters to", c->stats, p))
                 return -1;
@@ -213,6 +216,7 @@ static void forget(struct files *f)
                 .kernel = -1,
                 .initrd = -1,
                 .vsock = -1,
+                .control = -1,
                 .serial = -1,
                 .timeline = -1,
                 .stats = -1,
@@ -234,10 +238,12 @@ int files_open(struct files *f, const struct vm_config *c, struct problem *p)
 void files_close(struct files *f)
 {
         uds_unlink(&f->vsock_uds);
+        uds_unlink(&f->control_uds);
         fd_closep(&f->kvm);
         fd_closep(&f->kernel);
         fd_closep(&f->initrd);
         fd_closep(&f->vsock);
+        fd_closep(&f->control);
         fd_closep(&f->serial);
         fd_closep(&f->timeline);
         fd_closep(&f->stats);

@@ -20,10 +20,12 @@ struct files {
         int initrd;     /* -1: none */
         bool has_agent; /* the initrd is ours */
         struct files_disk disks[CONFIG_DISKS_MAX];
-        int vsock;                  /* listening; -1: none */
+        int vsock; /* listening; -1: none */
         struct uds vsock_uds;
-        int serial;                 /* output of the console; -1: off. STDOUT_FILENO stays the caller's */
-        int timeline, stats;        /* -1: none */
+        int control; /* listening; -1: none */
+        struct uds control_uds;
+        int serial;          /* output of the console; -1: off. STDOUT_FILENO stays the caller's */
+        int timeline, stats; /* -1: none */
 };
 
 /*

@@ -236,6 +236,7 @@ void machine_free(struct machine *m)
         if (!m)
                 return;
         console_free(m->console);
+        control_socket_free(m->control_socket);
         control_free(m->control);
         for (unsigned i = 0; i < CONFIG_CPUS_MAX; i++)
                 vcpu_free(m->vcpus[i]);

@@ -293,6 +293,7 @@ static int make_controls(struct machine *m, struct problem *p)
                 .vsock = devices_vsock(m->devices),
                 .button = m->button.fd >= 0 ? &m->button.irq : NULL,
                 .grace_ns = m->config->grace_ns,
+                .lifetime_ns = m->config->lifetime_ns,
                 .on_end = machine_on_asked_end,
                 .on_paused = machine_on_paused,
                 .ctx = m,
@@ -301,7 +302,9 @@ static int make_controls(struct machine *m, struct problem *p)
 
         if (!r && m->serial && !strcmp(m->config->serial, "stdio"))
                 r = console_new(&m->console, m->loop, m->serial, machine_on_asked_end, m);
-        return r < 0 ? host_problem(p, "cannot listen to signals and keys", r) : 0;
+        if (!r && m->files->control >= 0)
+                r = control_socket_new(&m->control_socket, m->loop, m->control, steal_fd(&m->files->control));
+        return r < 0 ? host_problem(p, "cannot listen to signals, keys and requests", r) : 0;
 }
 
 int machine_make(struct machine *m, struct problem *p)

@@ -9,6 +9,7 @@
 #include "vmm/boot/kernel.h"
 #include "vmm/console.h"
 #include "vmm/control.h"
+#include "vmm/control_socket.h"
 #include "vmm/dev/i8042.h"
 #include "vmm/dev/power.h"
 #include "vmm/dev/serial.h"
@@ -28,6 +29,7 @@ struct machine {
         struct bus mmio, pio;
         struct devices *devices;
         struct control *control;
+        struct control_socket *control_socket;
         struct kernel kernel;
         struct initrd initrd;
 

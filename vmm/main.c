@@ -54,14 +54,19 @@ static void allow_descriptors(void)
 
 static int run(struct vm_config *c, struct timeline *timeline, struct problem *p)
 {
+        cleanup(exit_file_close) struct exit_file end = EXIT_FILE_NONE;
         struct run life;
         int status;
 
+        if (c->exit_path && exit_file_open(&end, c->exit_path, p))
+                return complain(p, c);
         if (run_init(&life, c, timeline, p) || run_start(&life, p))
                 status = p->status;
         else
                 status = run_to_end(&life, p);
         run_fini(&life);
+        (void)complain(p, c);
+        exit_file_write(&end, status, p->text, &life.end);
         return status;
 }
 
@@ -103,7 +108,6 @@ int main(int argc, char **argv)
         case OPTIONS_RUN:
                 allow_descriptors();
                 status = run(&options.config, &timeline, &problem);
-                (void)complain(&problem, &options.config);
                 break;
         }
         options_fini(&options);

@@ -5,6 +5,7 @@
  */
 #include "vmm/base/loop.h"
 #include "vmm/config.h"
+#include "vmm/exit_file.h"
 #include "vmm/files.h"
 #include "vmm/machine.h"
 #include "vmm/timeline.h"
@@ -15,6 +16,7 @@ struct run {
         struct loop *loop;
         struct files files;
         struct machine *machine; /* NULL: not started yet */
+        struct exit_report end;  /* of the guest, once run_to_end() is back */
 };
 
 /* Return: 0, or -1 with *p filled. run_fini() is due in either case. */

@@ -17,3 +17,6 @@ enum vmm_status {
         VMM_ENDED = 13,         /* a signal asked for the end, and the guest did not power off by itself */
         VMM_GUEST_FAILED = 14,  /* KVM cannot run this guest on */
 };
+
+/* A word for it, for programs: "powered-off", "panic". */
+const char *status_name(int status);
