@@ -54,7 +54,7 @@ def test_a_broken_disk_of_changes(vm):
             make_upper(vm)
         if content == b'damaged':
             with open(disk, 'r+b') as f:
-                f.seek(4096)                # the group descriptors
+                f.seek(2048)                # the group descriptors
                 f.write(b'\xff' * 4096)
         vm.boot('--disk', f'{disk},{mode}')
         status, out, err = vm.exec(['true'])
