@@ -69,15 +69,9 @@ static void raise_loopback(void)
         close(fd);
 }
 
-static void set_hostname(const struct settings *settings)
+static void set_hostname(void)
 {
         char name[64];
-
-        if (*settings->hostname) {
-                (void)!sethostname(settings->hostname, strlen(settings->hostname));
-                return;
-        }
-
         int fd = open("/etc/hostname", O_RDONLY | O_CLOEXEC | O_NONBLOCK);
         ssize_t n = fd >= 0 ? read(fd, name, sizeof(name)) : 0;
         size_t len = 0;
@@ -127,7 +121,7 @@ static void settle(struct service *service, const struct settings *settings)
 
         setrlimit(RLIMIT_NOFILE, &files);
         mounts_rest(settings);
-        set_hostname(settings);
+        set_hostname();
         raise_loopback();
         read_boot_id(service->welcome.boot_id);
 }

@@ -26,7 +26,7 @@ enum config_platform {
 extern const char *const config_platform_names[];
 
 struct config_disk {
-        char *path;
+        const char *path;
         bool read_only;
         bool direct; /* O_DIRECT, past the host's page cache */
         char serial[CONFIG_SERIAL_MAX + 1];
@@ -39,6 +39,7 @@ struct vm_config {
         const char *kernel;
         const char *initrd; /* NULL: ours, with the agent; "none": none at all */
         const char *append;
+        bool bare_cmdline; /* console= and panic= are not ours to say: what append says is all */
         enum config_platform platform;
 
         unsigned cpus;
@@ -53,6 +54,7 @@ struct vm_config {
         bool rng;
         const char *serial; /* "stdio", "off" or a file */
 
+        const char *api_path;     /* Unix socket of the API; NULL: none */
         uint64_t boot_timeout_ns; /* 0: none. With the agent only */
         uint64_t grace_ns;        /* between asking a guest to power off and ending it */
         uint64_t lifetime_ns;     /* then it is asked; 0: no limit */

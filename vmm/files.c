@@ -122,11 +122,11 @@ static int open_disk(struct files_disk *ret, const struct config_disk *d, struct
         return 0;
 }
 
-/* Ours lies in ../initramfs in a build, and in ../libexec/vmlet once installed. */
 static int open_own_initrd(struct problem *p)
 {
+        /* From bin/ of a build, from bin/ and from libexec/vmlet/ once installed. */
         static const char *const places[] = { "../initramfs/initramfs.cpio",
-                                              "../libexec/vmlet/initramfs.cpio" };
+                                              "../libexec/vmlet/initramfs.cpio", "initramfs.cpio" };
         char path[4096];
         ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 64);
         char *slash;

@@ -18,6 +18,7 @@
 #include "vmm/options.h"
 #include "vmm/probe.h"
 #include "vmm/run.h"
+#include "vmm/serve.h"
 #include "vmm/status.h"
 
 static int complain(const struct problem *p, const struct vm_config *c)
@@ -52,7 +53,7 @@ static void allow_descriptors(void)
         (void)!setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static int run(struct vm_config *c, struct timeline *timeline, struct problem *p)
+static int run(struct vm_config *c, struct timeline *timeline, char **argv, struct problem *p)
 {
         cleanup(exit_file_close) struct exit_file end = EXIT_FILE_NONE;
         struct run life;
@@ -60,7 +61,11 @@ static int run(struct vm_config *c, struct timeline *timeline, struct problem *p
 
         if (c->exit_path && exit_file_open(&end, c->exit_path, p))
                 return complain(p, c);
-        if (run_init(&life, c, timeline, p) || run_start(&life, p))
+        if (run_init(&life, c, timeline, p))
+                status = p->status;
+        else if (c->api_path)
+                status = serve_run(&life, argv, p);
+        else if (run_start(&life, p))
                 status = p->status;
         else
                 status = run_to_end(&life, p);
@@ -107,7 +112,7 @@ int main(int argc, char **argv)
                 break;
         case OPTIONS_RUN:
                 allow_descriptors();
-                status = run(&options.config, &timeline, &problem);
+                status = run(&options.config, &timeline, argv, &problem);
                 break;
         }
         options_fini(&options);

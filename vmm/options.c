@@ -19,6 +19,9 @@
 
 #define CONFIG_FILE_MAX (1u << 20)
 #define HELP_COLUMN     30
+#define UNSET           UINT64_MAX
+#define MEMORY          (256ull << 20)
+#define API_MEMORY      (128ull << 20) /* Firecracker's, for a machine that its clients describe */
 
 enum kind {
         KIND_GROUP, /* a heading of --help */
@@ -99,6 +102,8 @@ static const struct option table[] = {
         FIELD("control", KIND_TEXT, control_path, "SOCKET",
               "take requests: status, pause, metrics and others"),
         FIELD("ready-fd", KIND_INT, ready_fd, "N", "write a line to this descriptor when the agent is ready"),
+        FIELD("api-sock", KIND_TEXT, api_path, "SOCKET",
+              "serve Firecracker's API; without --kernel, wait for its orders"),
         GROUP("Reports"),
         FIELD("id", KIND_TEXT, id, "NAME", "name of the VM in logs"),
         FIELD("exit-file", KIND_TEXT, exit_path, "FILE", "write how it ended, as JSON"),
@@ -252,34 +257,7 @@ static void move_image_first(struct vm_config *c)
         c->has_image = true;
 }
 
-static int add_disk(struct options *o, const struct option *opt, const char *value, struct problem *p)
-{
-        bool is_image = !strcmp(opt->name, "image");
-        struct vm_config *c = &o->config;
-        struct config_disk *d = &c->disks[c->nr_disks];
-        char *rest, *word;
-
-        if (is_image && c->has_image)
-                return problem_set(p, VMM_E_USAGE, "--image is given twice: use --disk for further disks");
-        if (c->nr_disks == CONFIG_DISKS_MAX)
-                return problem_set(p, VMM_E_USAGE, "more than %u disks", CONFIG_DISKS_MAX);
-        *d = (struct config_disk){ .path = strdup(value), .read_only = is_image };
-        if (!d->path)
-                return problem_set(p, VMM_E_HOST, "out of memory");
-        c->nr_disks++;
-        rest = d->path;
-        (void)strsep(&rest, ",");
-        if (!*d->path)
-                return problem_set(p, VMM_E_USAGE, "--%s: FILE is missing", opt->name);
-        while ((word = strsep(&rest, ",")))
-                if (set_disk_word(d, opt, word, p))
-                        return -1;
-        if (is_image)
-                move_image_first(c);
-        return 0;
-}
-
-static const char *keep_text(struct options *o, const char *text)
+static char *keep_text(struct options *o, const char *text)
 {
         char *copy = strdup(text);
         char **texts = realloc(o->texts, (o->nr_texts + 1) * sizeof(*texts));
@@ -292,6 +270,33 @@ static const char *keep_text(struct options *o, const char *text)
         }
         o->texts[o->nr_texts++] = copy;
         return copy;
+}
+
+static int add_disk(struct options *o, const struct option *opt, const char *value, struct problem *p)
+{
+        bool is_image = !strcmp(opt->name, "image");
+        struct vm_config *c = &o->config;
+        struct config_disk *d = &c->disks[c->nr_disks];
+        char *rest, *word;
+
+        if (is_image && c->has_image)
+                return problem_set(p, VMM_E_USAGE, "--image is given twice: use --disk for further disks");
+        if (c->nr_disks == CONFIG_DISKS_MAX)
+                return problem_set(p, VMM_E_USAGE, "more than %u disks", CONFIG_DISKS_MAX);
+        rest = keep_text(o, value);
+        if (!rest)
+                return problem_set(p, VMM_E_HOST, "out of memory");
+        *d = (struct config_disk){ .path = rest, .read_only = is_image };
+        c->nr_disks++;
+        (void)strsep(&rest, ",");
+        if (!*d->path)
+                return problem_set(p, VMM_E_USAGE, "--%s: FILE is missing", opt->name);
+        while ((word = strsep(&rest, ",")))
+                if (set_disk_word(d, opt, word, p))
+                        return -1;
+        if (is_image)
+                move_image_first(c);
+        return 0;
 }
 
 static int set_from_file(void *ctx, const char *key, const char *value, struct problem *p)
@@ -359,7 +364,7 @@ int options_read(struct options *o, int argc, char **argv, struct problem *p)
                 .config = {
                         .id = "",
                         .cpus = 1,
-                        .memory_bytes = 256ull << 20,
+                        .memory_bytes = UNSET,
                         .guest_cid = 3,
                         .rng = true,
                         .serial = "stdio",
@@ -378,13 +383,13 @@ int options_read(struct options *o, int argc, char **argv, struct problem *p)
                         return 0;
                 i += n;
         }
+        if (o->config.memory_bytes == UNSET)
+                o->config.memory_bytes = o->config.api_path && !o->config.kernel ? API_MEMORY : MEMORY;
         return 0;
 }
 
 void options_fini(struct options *o)
 {
-        for (unsigned i = 0; i < o->config.nr_disks; i++)
-                free(o->config.disks[i].path);
         for (unsigned i = 0; i < o->nr_texts; i++)
                 free(o->texts[i]);
         free(o->texts);

@@ -18,7 +18,8 @@ ALLOWED = {
     'virtio/blk': BASE | {'vmm/mem', 'virtio/core'},
     'virtio/rng': BASE | {'vmm/mem', 'virtio/core'},
     'virtio/vsock': BASE | {'vmm/mem', 'virtio/core'},
-    'vmm': {'vmm', 'virtio', 'guest/protocol.h'},
+    'vmm': {'vmm', 'virtio', 'guest/protocol.h', 'api/vm/api.h'},
+    'api/vm': BASE | {'vmm/config.h', 'vmm/control.h'},
     'guest': set(),
     'sandbox': BASE | {'vmm/config.h', 'guest/protocol.h'},
     'cli': BASE | {'sandbox', 'guest/protocol.h'},
@@ -31,6 +32,7 @@ LIBRARIES = {
     'libaio.h': {'vmm/mem/gio_aio.c'},
     'libelf.h': {'vmm/boot/elf.c'},
     'gelf.h': {'vmm/boot/elf.c'},
+    'microhttpd.h': {'api/vm/server.c'},
     'jansson.h': {'vmm/base/json.c'},
     'linux/kvm.h': {'vmm/kvm', 'vmm/arch', 'vmm/machine_make.c'},
 }

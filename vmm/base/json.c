@@ -1,8 +1,8 @@
 /*
  * JSON in and out.
- * Input:  configuration files of a person.
+ * Input:  configuration files of a person, bodies of an API's clients.
  * Runs:   main thread.
- * Limits: jansson's depth; the caller's file size.
+ * Limits: jansson's depth (2048); the caller's size.
  */
 #include "vmm/base/json.h"
 
@@ -65,6 +65,78 @@ int json_each_setting(const char *text, const char *name, int status,
         if (!json_is_object(root))
                 return problem_set(p, status, "%s: not a JSON object ({\"option\": value, …})", name);
         json_object_foreach(root, key, v) if (set_value(&w, key, v, p)) return -1;
+        return 0;
+}
+
+struct json_t *json_read(const char *text, size_t len, char *error, size_t error_size)
+{
+        json_error_t e;
+        json_t *v = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &e);
+
+        if (!v)
+                (void)snprintf(error, error_size, "%s at line %d column %d", e.text, e.line, e.column);
+        return v;
+}
+
+void json_free(struct json_t *value)
+{
+        json_decref(value);
+}
+
+enum json_kind json_kind(const struct json_t *value)
+{
+        switch (json_typeof(value)) {
+        case JSON_OBJECT:
+                return JSON_IS_OBJECT;
+        case JSON_ARRAY:
+                return JSON_IS_LIST;
+        case JSON_STRING:
+                return JSON_IS_TEXT;
+        case JSON_INTEGER:
+                return JSON_IS_NUMBER;
+        case JSON_REAL:
+                return JSON_IS_REAL;
+        case JSON_TRUE:
+        case JSON_FALSE:
+                return JSON_IS_FLAG;
+        case JSON_NULL:
+                break;
+        }
+        return JSON_IS_NULL;
+}
+
+bool json_flag(const struct json_t *value)
+{
+        return json_is_true(value);
+}
+
+int64_t json_number(const struct json_t *value)
+{
+        return json_integer_value(value);
+}
+
+const char *json_text(const struct json_t *value)
+{
+        return json_string_value(value);
+}
+
+size_t json_count(const struct json_t *list)
+{
+        return json_array_size(list);
+}
+
+int json_each(struct json_t *object, int (*call)(void *ctx, const char *key, struct json_t *value), void *ctx)
+{
+        const char *key;
+        json_t *v;
+        int r;
+
+        json_object_foreach(object, key, v)
+        {
+                r = call(ctx, key, v);
+                if (r)
+                        return r;
+        }
         return 0;
 }
 

@@ -22,10 +22,11 @@
 const char *const log_level_names[LOG_NR_LEVELS + 1] = { "error", "warning", "info", "debug", NULL };
 
 static struct {
-        enum log_level level;
-        bool json;
+        int level; /* enum log_level, or -1 */
+        int fd;
+        bool json, origin;
         char id[ID_MAX_BYTES];
-} conf = { .level = LOG_WARN }; /* const after log_setup() */
+} conf = { .level = LOG_WARN, .fd = STDERR_FILENO }; /* const after log_setup() */
 
 static _Atomic uint64_t nr_written, nr_dropped;
 
@@ -50,32 +51,45 @@ static size_t escape(char *dst, size_t size, const char *src)
 
 void log_setup(enum log_level level, bool json, const char *id)
 {
-        conf.level = level;
+        conf.level = (int)level;
         conf.json = json;
         (void)escape(conf.id, sizeof(conf.id), id);
 }
 
-static void emit(enum log_level level, const char *message)
+void log_redirect(int level, int fd, bool origin)
 {
-        char text[LINE_MAX_BYTES], line[LINE_MAX_BYTES + 256];
-        struct pollfd out = { .fd = STDERR_FILENO, .events = POLLOUT };
+        conf.level = level;
+        conf.fd = fd;
+        conf.origin = origin;
+}
+
+/* @origin: "" for what a guest caused. */
+static void emit(enum log_level level, const char *origin, const char *message)
+{
+        char text[LINE_MAX_BYTES], line[LINE_MAX_BYTES + 512];
+        struct pollfd out = { .fd = conf.fd, .events = POLLOUT };
         struct timespec now;
         int n;
 
         (void)escape(text, sizeof(text), message);
+        if (!conf.origin)
+                origin = "";
+        while (!strncmp(origin, "../", 3)) /* where the build stands */
+                origin += 3;
         if (conf.json) {
                 (void)clock_gettime(CLOCK_REALTIME, &now);
-                n = snprintf(line, sizeof(line),
-                             "{\"time\":%lld.%06ld,\"level\":\"%s\",\"vm\":\"%s\",\"message\":\"%s\"}\n",
-                             (long long)now.tv_sec, now.tv_nsec / 1000, log_level_names[level], conf.id,
-                             text);
+                n = snprintf(
+                        line, sizeof(line),
+                        "{\"time\":%lld.%06ld,\"level\":\"%s\",\"vm\":\"%s\",%s%s%s\"message\":\"%s\"}\n",
+                        (long long)now.tv_sec, now.tv_nsec / 1000, log_level_names[level], conf.id,
+                        *origin ? "\"origin\":\"" : "", origin, *origin ? "\"," : "", text);
         } else {
-                n = snprintf(line, sizeof(line), "vmm%s%s: %s: %s\n", *conf.id ? " " : "", conf.id,
-                             log_level_names[level], text);
+                n = snprintf(line, sizeof(line), "vmm%s%s: %s: %s%s%s\n", *conf.id ? " " : "", conf.id,
+                             log_level_names[level], origin, *origin ? ": " : "", text);
         }
         /* A reader who does not read loses lines: a guest that causes them must not stop the loop so. */
         if (n > 0 && poll(&out, 1, 0) &&
-            write(STDERR_FILENO, line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1) > 0)
+            write(conf.fd, line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1) > 0)
                 atomic_fetch_add_explicit(&nr_written, 1, memory_order_relaxed);
         else
                 atomic_fetch_add_explicit(&nr_dropped, 1, memory_order_relaxed);
@@ -89,17 +103,17 @@ struct log_stats log_stats(void)
         };
 }
 
-void log_line(enum log_level level, const char *format, ...)
+void log_line(enum log_level level, const char *origin, const char *format, ...)
 {
         char message[LINE_MAX_BYTES];
         va_list ap;
 
-        if (level > conf.level)
+        if ((int)level > conf.level)
                 return;
         va_start(ap, format);
         (void)vsnprintf(message, sizeof(message), format, ap);
         va_end(ap);
-        emit(level, message);
+        emit(level, origin, message);
 }
 
 static bool take_token(struct log_bucket *b)
@@ -127,7 +141,7 @@ void log_guest(struct log_bucket *bucket, const char *device, const char *format
         char message[LINE_MAX_BYTES / 2], full[LINE_MAX_BYTES];
         va_list ap;
 
-        if (LOG_WARN > conf.level)
+        if ((int)LOG_WARN > conf.level)
                 return;
         if (!take_token(bucket)) {
                 bucket->suppressed++;
@@ -143,5 +157,5 @@ void log_guest(struct log_bucket *bucket, const char *device, const char *format
         else
                 (void)snprintf(full, sizeof(full), "%s: %s", device, message);
         bucket->suppressed = 0;
-        emit(LOG_WARN, full);
+        emit(LOG_WARN, "", full);
 }

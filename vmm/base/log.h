@@ -26,6 +26,14 @@ struct log_bucket {
 /* Before any thread starts. @id: shown in every line, as far as it goes; may be "". */
 void log_setup(enum log_level level, bool json, const char *id);
 
+/*
+ * log_redirect() - lines go elsewhere from now on, and may be of another level. Before any thread starts.
+ * @level: -1: no lines at all
+ * @fd: borrowed for good; what it does not take at once is lost
+ * @origin: tell file and line of our source
+ */
+void log_redirect(int level, int fd, bool origin);
+
 /* Lines so far; any thread. */
 struct log_stats {
         uint64_t written;
@@ -33,11 +41,14 @@ struct log_stats {
 };
 struct log_stats log_stats(void);
 
-void log_line(enum log_level level, const char *format, ...) format_printf(2, 3);
-#define log_err(...)   log_line(LOG_ERR, __VA_ARGS__)
-#define log_warn(...)  log_line(LOG_WARN, __VA_ARGS__)
-#define log_info(...)  log_line(LOG_INFO, __VA_ARGS__)
-#define log_debug(...) log_line(LOG_DEBUG, __VA_ARGS__)
+void log_line(enum log_level level, const char *origin, const char *format, ...) format_printf(3, 4);
+#define log_err(...)   log_line(LOG_ERR, LOG_ORIGIN, __VA_ARGS__)
+#define log_warn(...)  log_line(LOG_WARN, LOG_ORIGIN, __VA_ARGS__)
+#define log_info(...)  log_line(LOG_INFO, LOG_ORIGIN, __VA_ARGS__)
+#define log_debug(...) log_line(LOG_DEBUG, LOG_ORIGIN, __VA_ARGS__)
+#define LOG_ORIGIN     __FILE__ ":" LOG_WORD(__LINE__)
+#define LOG_WORD(n)    LOG_WORD_(n)
+#define LOG_WORD_(n)   #n
 
 /* @bucket: the caller's, zeroed at first, of one thread. @device: names the source ("blk0"). */
 void log_guest(struct log_bucket *bucket, const char *device, const char *format, ...) format_printf(3, 4);

@@ -1,0 +1,114 @@
+/*
+ * Requests about devices.
+ * Input:  checked bodies.
+ * Runs:   loop thread.
+ * Limits: CONFIG_DISKS_MAX drives.
+ */
+#include <ctype.h>
+#include <string.h>
+
+#include "api/vm/handle.h"
+
+static void keep(struct json_t **at, struct request *q)
+{
+        json_free(*at);
+        *at = q->doc;
+        q->doc = NULL;
+}
+
+static struct vm_drive *find_drive(struct vm *vm, const char *id)
+{
+        for (unsigned i = 0; i < vm->nr_drives; i++)
+                if (!strcmp(vm->drives[i].body.drive_id.v, id))
+                        return &vm->drives[i];
+        return NULL;
+}
+
+static int check_id(const struct request *q, const char *id)
+{
+        if (strcmp(q->id, id))
+                return problem_set(q->p, VM_REFUSED,
+                                   "The id from the path does not match the id from the body!");
+        return 0;
+}
+
+/* It becomes a word of the kernel's command line. */
+static bool is_partuuid(const char *text)
+{
+        for (; *text; text++)
+                if (!isxdigit((unsigned char)*text) && *text != '-')
+                        return false;
+        return true;
+}
+
+static int check_drive(struct vm *vm, const struct body_drive *b, struct problem *p)
+{
+        if (b->socket.given)
+                return problem_set(p, VM_REFUSED,
+                                   "vhost-user drives are not supported by this version of vmlet");
+        if (!b->path_on_host.given)
+                return problem_set(p, VM_REFUSED, "A drive needs `path_on_host`.");
+        if (b->partuuid.given && !is_partuuid(b->partuuid.v))
+                return problem_set(p, VM_REFUSED, "`partuuid` must be of hexadecimal digits and dashes.");
+        for (unsigned i = 0; i < vm->nr_drives; i++)
+                if (b->is_root_device.v && vm->drives[i].body.is_root_device.v &&
+                    strcmp(vm->drives[i].body.drive_id.v, b->drive_id.v))
+                        return problem_set(p, VM_REFUSED, "A root block device already exists!");
+        return handle_readable("drive's", b->path_on_host.v, p);
+}
+
+int handle_put_drive(struct vm *vm, struct request *q)
+{
+        const struct body_drive *b = &q->body->drive;
+        struct vm_drive *d = find_drive(vm, q->id);
+
+        if (check_id(q, b->drive_id.v) || check_drive(vm, b, q->p))
+                return -1;
+        if (!d && vm->nr_drives == CONFIG_DISKS_MAX)
+                return problem_set(q->p, VM_REFUSED, "More than %u drives are not supported.",
+                                   CONFIG_DISKS_MAX);
+        if (!d)
+                d = &vm->drives[vm->nr_drives++];
+        json_free(d->doc);
+        *d = (struct vm_drive){ .body = *b, .doc = q->doc };
+        q->doc = NULL;
+        if (!d->body.cache_type.given)
+                d->body.cache_type.given = true; /* the first word of the table is the default */
+        if (!d->body.io_engine.given)
+                d->body.io_engine.given = true;
+        d->body.is_read_only.given = true;
+        return 0;
+}
+
+int handle_vsock(struct vm *vm, struct request *q)
+{
+        vm->vsock = q->body->vsock;
+        keep(&vm->vsock_doc, q);
+        return 0;
+}
+
+int handle_entropy(struct vm *vm, struct request *q)
+{
+        struct rate_config rate = vm_rate(&q->body->entropy.rate_limiter);
+
+        if (rate_is_limited(&rate))
+                return problem_set(q->p, VM_REFUSED,
+                                   "A rate limiter of the entropy device is not supported by this version of "
+                                   "vmlet.");
+        vm->entropy = q->body->entropy;
+        return 0;
+}
+
+int handle_serial(struct vm *vm, struct request *q)
+{
+        struct body_rate rate = { .bandwidth = q->body->serial.rate_limiter };
+        struct rate_config limit = vm_rate(&rate);
+
+        if (rate_is_limited(&limit))
+                return problem_set(q->p, VM_REFUSED,
+                                   "A rate limiter of the serial device is not supported by this version of "
+                                   "vmlet.");
+        vm->serial = q->body->serial;
+        keep(&vm->serial_doc, q);
+        return 0;
+}
