@@ -45,6 +45,9 @@ struct cli_command {
         int (*run)(const struct cli_command *command, int argc, char **argv);
 };
 
+/* All of them, in the order of vmlet --help; ends with NULL (commands.c). */
+extern const struct cli_command *const cli_commands[];
+
 extern const struct cli_command cli_exec;
 
 /*

@@ -10,15 +10,15 @@
 #include "cli/cli.h"
 #include "vmm/base/parse.h"
 
-static const struct cli_command *const commands[] = { &cli_exec };
+#define NAMES_MAX 64u
 
 static void help(void)
 {
         printf("Usage: vmlet COMMAND [OPTION]...\n\n"
                "Sandboxes in micro-VMs.\n\n"
                "Commands:\n");
-        for (size_t i = 0; i < array_size(commands); i++)
-                printf("  %-12s %s\n", commands[i]->name, commands[i]->summary);
+        for (const struct cli_command *const *c = cli_commands; *c; c++)
+                printf("  %-12s %s\n", (*c)->name, (*c)->summary);
         printf("\nOptions:\n"
                "  -h, --help     show this text; vmlet COMMAND --help shows a command's\n"
                "      --version  show the version\n");
@@ -27,10 +27,10 @@ static void help(void)
 static int unknown(const char *word)
 {
         struct problem problem = { 0 };
-        const char *names[array_size(commands) + 3] = { "--help", "--version" };
+        const char *names[NAMES_MAX] = { "--help", "--version" };
 
-        for (size_t i = 0; i < array_size(commands); i++)
-                names[i + 2] = commands[i]->name;
+        for (size_t i = 0; cli_commands[i] && i + 3 < NAMES_MAX; i++)
+                names[i + 2] = cli_commands[i]->name;
 
         const char *closest = parse_closest(word, names);
 
@@ -56,9 +56,9 @@ int main(int argc, char **argv)
         } else if (!strcmp(word, "--version")) {
                 puts("vmlet " VMLET_VERSION);
         } else {
-                for (size_t i = 0; i < array_size(commands); i++) {
-                        if (!strcmp(word, commands[i]->name)) {
-                                int status = commands[i]->run(commands[i], argc - 1, argv + 1);
+                for (const struct cli_command *const *c = cli_commands; *c; c++) {
+                        if (!strcmp(word, (*c)->name)) {
+                                int status = (*c)->run(*c, argc - 1, argv + 1);
 
                                 return fflush(stdout) ? CLI_FAILED : status;
                         }
