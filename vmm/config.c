@@ -30,6 +30,9 @@ int config_check(const struct vm_config *c, struct problem *p)
         if (!num_is_aligned(c->memory_bytes, 2 * MIB))
                 return problem_set(p, VMM_E_USAGE, "memory of %llu bytes is not a multiple of 2 MiB",
                                    (unsigned long long)c->memory_bytes);
+        if (c->log_limit_bytes < CONFIG_LOG_MIN)
+                return problem_set(p, VMM_E_USAGE, "--log-limit: %llu bytes are too few: use at least %lluK",
+                                   (unsigned long long)c->log_limit_bytes, CONFIG_LOG_MIN >> 10);
         /* virtio 1.2, 5.10.4: 0, 1 and 2 are reserved, and the upper half of the field must be 0. */
         if (c->guest_cid < 3 || c->guest_cid >= UINT32_MAX)
                 return problem_set(p, VMM_E_USAGE,

@@ -17,6 +17,7 @@
 #define CONFIG_CPUS_MAX   255u /* ids of the local APIC that every kernel understands */
 #define CONFIG_MEMORY_MIN (32ull << 20)
 #define CONFIG_MEMORY_MAX (1ull << 40)
+#define CONFIG_LOG_MIN    (256ull << 10) /* half of it holds the longest record twice */
 
 enum config_platform {
         PLATFORM_AUTO,   /* native for our own kernel, ACPI for others */
@@ -60,6 +61,9 @@ struct vm_config {
         uint64_t lifetime_ns;     /* then it is asked; 0: no limit */
         const char *control_path; /* Unix socket for requests; NULL: none */
         const char *exit_path;    /* file for how it ended; NULL: none */
+        const char *output_path;  /* file for the main command's output; NULL: none */
+        const char *log_path;     /* file for our own log; NULL: standard error */
+        uint64_t log_limit_bytes; /* of the console's file, that of the output and the log's, each */
         int ready_fd;             /* -1: none. "ready\n" is written when the agent is */
         const char *timeline;     /* file for the stages of the boot, as JSON; NULL: none */
         const char *stats;        /* file for all counters at the end, as JSON; NULL: none */

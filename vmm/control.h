@@ -58,8 +58,9 @@ uint64_t control_uptime_ns(const struct control *control);
 enum control_cause control_cause(const struct control *control);
 
 /*
- * control_pause() - when it returns, no vCPU runs guest code, and devices take nothing from their queues; what is
- *                   in flight comes to its end. The time limit of the boot stands still, --lifetime does not.
+ * control_pause() - when it returns, no vCPU runs guest code, and devices take nothing from their queues;
+ *                   what is in flight comes to its end. The time limit of the boot stands still, --lifetime
+ *                   does not.
  * Return: 0, also when it is paused already; -EBUSY when it has not started, or is to end.
  */
 int must_check control_pause(struct control *control);

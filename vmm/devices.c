@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "guest/protocol.h"
 #include "virtio/blk/blk.h"
 #include "virtio/mmio/mmio.h"
 #include "virtio/rng/rng.h"
@@ -63,31 +64,30 @@ static unsigned nr_blk(const struct devices *d)
         return d->env.config->nr_disks;
 }
 
-static int connect_uds(void *ctx, uint32_t port)
+/* The guest connects: to the monitor itself, or to a socket beside ours. */
+static int connect_host(void *ctx, uint32_t port)
 {
-        const struct vm_config *c = ctx;
+        const struct devices *d = ctx;
+        const char *path = d->env.config->vsock_path;
         char name[UDS_PATH_MAX + sizeof("_4294967295")];
 
-        if (!c->vsock_path)
+        if (d->env.output && port == PROTOCOL_LOG_PORT)
+                return output_connect(d->env.output);
+        if (!path)
                 return err_new(-ECONNREFUSED);
-        (void)snprintf(name, sizeof(name), "%s_%u", c->vsock_path, port);
+        (void)snprintf(name, sizeof(name), "%s_%u", path, port);
         return uds_connect(name);
 }
 
 static int new_vsock(struct devices *d, unsigned i, struct virtio_dev **ret)
 {
-        /* The callback reads the configuration only. */
-        union {
-                const struct vm_config *in;
-                void *out;
-        } ctx = { .in = d->env.config };
         struct vsock_config cfg = {
                 .loop = d->env.loop,
                 .mem = d->env.mem,
                 .guest_cid = d->env.config->guest_cid,
                 .listen_fd = steal_fd(&d->env.files->vsock),
-                .connect = connect_uds,
-                .connect_ctx = ctx.out,
+                .connect = connect_host,
+                .connect_ctx = d,
         };
         int r = vsock_new(&cfg, ret);
 
@@ -178,8 +178,10 @@ int devices_new(struct devices **ret, const struct devices_env *env)
         if (!d)
                 return err_new(-ENOMEM);
         d->env = *env;
-        if (env->config->nr_disks)
+        if (env->config->nr_disks || env->output)
                 r = worker_new(env->loop, &d->worker);
+        if (!r && env->output)
+                output_set_worker(env->output, d->worker);
         if (!r)
                 r = fill(d);
         if (r < 0)

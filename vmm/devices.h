@@ -9,6 +9,7 @@
 #include "vmm/bus/bus.h"
 #include "vmm/files.h"
 #include "vmm/kvm/kvm.h"
+#include "vmm/output.h"
 
 /* As many as interrupt lines are left, x86's LAYOUT_MMIO_MAX. */
 #define DEVICES_MAX 19u
@@ -22,6 +23,7 @@ struct devices_env {
         struct gmem *mem;
         struct kvm *kvm;
         struct bus *mmio;
+        struct output *output; /* where the guest's connections to PROTOCOL_LOG_PORT lead; NULL: nowhere */
 };
 
 /* Return: 0 or a negative errno. All of @env must outlive the devices. */

@@ -1,7 +1,7 @@
 #pragma once
 /*
- * How a VM ended (--exit-file), for whoever started it and is not there to wait for it: one JSON object that is
- * there in whole or not at all.
+ * How a VM ended (--exit-file), for whoever started it and is not there to wait for it: one JSON object
+ * that is there in whole or not at all.
  *
  *   {"status":0,"name":"powered-off","reason":"lifetime","main":null,"ended_ns":1700000000000000000}
  *

@@ -173,6 +173,8 @@ static int open_serial(struct files *f, const struct vm_config *c, struct proble
         f->serial = -1;
         if (!strcmp(c->serial, "off"))
                 return 0;
+        if (strcmp(c->serial, "stdio") && capfile_is_for(c->serial))
+                return capfile_open(&f->console, "the console", c->serial, c->log_limit_bytes, false, p);
         if (strcmp(c->serial, "stdio"))
                 return open_report(&f->serial, "the console to", c->serial, p);
         f->serial = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
@@ -203,6 +205,9 @@ static int open_all(struct files *f, const struct vm_config *c, struct problem *
         if (c->control_path &&
             uds_listen("control", c->control_path, VMM_E_INPUT, p, &f->control_uds, &f->control))
                 return -1;
+        if (c->output_path &&
+            capfile_open(&f->output, "the output", c->output_path, c->log_limit_bytes, true, p))
+                return -1;
         if (open_serial(f, c, p) || open_report(&f->timeline, "the timeline to", c->timeline, p) ||
             open_report(&f->stats, "the counters to", c->stats, p))
                 return -1;
@@ -218,6 +223,8 @@ static void forget(struct files *f)
                 .vsock = -1,
                 .control = -1,
                 .serial = -1,
+                .console = CAPFILE_NONE,
+                .output = CAPFILE_NONE,
                 .timeline = -1,
                 .stats = -1,
         };
@@ -245,6 +252,8 @@ void files_close(struct files *f)
         fd_closep(&f->vsock);
         fd_closep(&f->control);
         fd_closep(&f->serial);
+        capfile_close(&f->console);
+        capfile_close(&f->output);
         fd_closep(&f->timeline);
         fd_closep(&f->stats);
         for (unsigned i = 0; i < CONFIG_DISKS_MAX; i++)

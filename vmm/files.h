@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "vmm/base/uds.h"
+#include "vmm/capfile.h"
 #include "vmm/config.h"
 
 struct files_disk {
@@ -24,7 +25,9 @@ struct files {
         struct uds vsock_uds;
         int control; /* listening; -1: none */
         struct uds control_uds;
-        int serial;          /* output of the console; -1: off. STDOUT_FILENO stays the caller's */
+        int serial; /* output of the console; -1: off, or a plain file. STDOUT_FILENO stays the caller's */
+        struct capfile console; /* that plain file */
+        struct capfile output;
         int timeline, stats; /* -1: none */
 };
 

@@ -211,9 +211,22 @@ int machine_start(struct machine *m)
         return r < 0 ? err_trace(r) : 0;
 }
 
+/* What the guest sent before its end may still lie in its queue. */
+static void drain_output(struct machine *m)
+{
+        struct virtio_dev *vsock = devices_vsock(m->devices);
+
+        if (!m->output)
+                return;
+        for (unsigned qi = 0; vsock && qi < vsock->cls->nr_queues; qi++)
+                (void)!virtio_kick(vsock, qi);
+        output_drain(m->output);
+}
+
 int machine_end(struct machine *m, int r, struct problem *p)
 {
         stop_vcpus(m);
+        drain_output(m);
         if (r < 0) {
                 (void)problem_set(p, VMM_E_HOST, "the VM had to end: %s (%s)", strerror(-r), err_where());
                 return VMM_E_HOST;
@@ -224,6 +237,12 @@ int machine_end(struct machine *m, int r, struct problem *p)
 struct control *machine_control(struct machine *m)
 {
         return m->control;
+}
+
+void machine_report(const struct machine *m, struct exit_report *ret)
+{
+        ret->is_lifetime = control_cause(m->control) == CONTROL_BY_LIFETIME;
+        ret->has_main = m->output && output_main(m->output, &ret->main);
 }
 
 void machine_write_stats(struct machine *m, FILE *f)
@@ -241,6 +260,7 @@ void machine_free(struct machine *m)
         for (unsigned i = 0; i < CONFIG_CPUS_MAX; i++)
                 vcpu_free(m->vcpus[i]);
         devices_free(m->devices);
+        output_free(m->output);
         serial_free(m->serial);
         kvm_irq_fini(&m->serial_irq);
         kvm_irq_fini(&m->button);

@@ -6,6 +6,7 @@
 #include "vmm/base/cleanup.h"
 #include "vmm/base/loop.h"
 #include "vmm/config.h"
+#include "vmm/exit_file.h"
 #include "vmm/control.h"
 #include "vmm/files.h"
 #include "vmm/timeline.h"
@@ -36,6 +37,8 @@ int machine_end(struct machine *m, int r, struct problem *p);
 /* What a running machine is asked through; lives as long as @m. */
 struct control *machine_control(struct machine *m);
 
+/* What the end was about, beside its status. After machine_end(). */
+void machine_report(const struct machine *m, struct exit_report *ret);
 /* Counters of vCPUs and devices as JSON. After machine_end(). */
 void machine_write_stats(struct machine *m, FILE *f);
 

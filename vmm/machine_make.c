@@ -128,18 +128,32 @@ static int make_chips(struct machine *m, struct problem *p)
         return r < 0 ? host_problem(p, "KVM cannot set up the machine", r) : 0;
 }
 
+/* A vCPU's thread waits for the page cache, and nobody else. */
+static void write_console_file(struct serial_sink *sink, const uint8_t *bytes, size_t n)
+{
+        struct machine *m = container_of(sink, struct machine, console_file);
+        union {
+                const uint8_t *in;
+                void *out; /* writev() only reads */
+        } text = { .in = bytes };
+
+        capfile_write(&m->files->console, &(struct iovec){ text.out, n }, 1);
+}
+
 static int make_serial(struct machine *m)
 {
+        bool is_file = m->files->console.folder >= 0;
         struct serial_config cfg = {
-                .sink = &m->serial_out.sink,
+                .sink = is_file ? &m->console_file : &m->serial_out.sink,
                 .irq = &m->serial_irq.irq,
                 .on_room = on_serial_room,
                 .owner = m,
         };
         int r;
 
-        if (m->files->serial < 0)
+        if (m->files->serial < 0 && !is_file)
                 return 0;
+        m->console_file.write = write_console_file;
         serial_out_init(&m->serial_out, m->files->serial);
         r = kvm_irq_init(&m->serial_irq, m->kvm, LAYOUT_COM1_GSI);
         if (!r)
@@ -162,6 +176,9 @@ static int make_devices(struct machine *m, struct problem *p)
         };
         int r = make_serial(m);
 
+        if (!r && m->files->output.folder >= 0)
+                r = output_new(&m->output, m->loop, &m->files->output);
+        env.output = m->output;
         if (!r)
                 r = devices_new(&m->devices, &env);
         bus_add(&m->pio, LAYOUT_I8042, I8042_PORTS, &i8042_ops, &m->i8042);

@@ -17,6 +17,7 @@
 #include "vmm/kvm/kvm.h"
 #include "vmm/kvm/vcpu.h"
 #include "vmm/machine.h"
+#include "vmm/output.h"
 
 struct machine {
         const struct vm_config *config;
@@ -34,7 +35,9 @@ struct machine {
         struct initrd initrd;
 
         struct serial *serial;
-        struct serial_out serial_out;
+        struct serial_out serial_out;    /* of a terminal, a pipe … */
+        struct serial_sink console_file; /* or of a plain file: files->console */
+        struct output *output;           /* NULL: not kept */
         struct kvm_irq serial_irq;
         struct console *console;
         struct kvm_irq button; /* power button; ACPI machines only, else fd -1 */

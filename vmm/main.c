@@ -7,6 +7,7 @@
  * The stages, in order: read and check the options, open everything, make the machine, run it, report.
  */
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 #include "vmm/base/log.h"
+#include "vmm/capfile.h"
 #include "vmm/options.h"
 #include "vmm/probe.h"
 #include "vmm/run.h"
@@ -23,9 +25,9 @@
 
 static int complain(const struct problem *p, const struct vm_config *c)
 {
-        if (p->status && c->log_json)
+        if (p->status && (c->log_json || c->log_path))
                 log_err("%s", p->text);
-        else if (p->status)
+        if (p->status && (!c->log_json || c->log_path))
                 (void)fprintf(stderr, "vmm%s%s: %s\n", *c->id ? " " : "", c->id, p->text);
         return p->status;
 }
@@ -40,6 +42,44 @@ static int probe(enum options_mode mode)
         else
                 probe_write_words(&p, stdout);
         return p.verdict == PROBE_USABLE ? VMM_OK : VMM_E_KVM;
+}
+
+struct log_file {
+        pthread_mutex_t lock;
+        struct capfile file;
+};
+
+static bool write_log(void *ctx, const char *line, size_t len)
+{
+        struct log_file *log = ctx;
+        union {
+                const char *in;
+                void *out; /* writev() only reads */
+        } text = { .in = line };
+        uint64_t lost;
+
+        (void)pthread_mutex_lock(&log->lock);
+        lost = log->file.lost_bytes;
+        capfile_write(&log->file, &(struct iovec){ text.out, len }, 1);
+        lost = log->file.lost_bytes - lost;
+        (void)pthread_mutex_unlock(&log->lock);
+        return !lost;
+}
+
+/* For the whole life of the process. */
+static int open_log(const struct vm_config *c, struct problem *p)
+{
+        static struct log_file log = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+        log.file = CAPFILE_NONE;
+        if (!c->log_path)
+                return 0;
+        if (capfile_open(&log.file, "the log", c->log_path, c->log_limit_bytes, true, p)) {
+                capfile_close(&log.file);
+                return -1;
+        }
+        log_set_sink(write_log, &log);
+        return 0;
 }
 
 /* Each vsock connection is a descriptor, and the usual soft limit is what select(2) could take. */
@@ -61,7 +101,7 @@ static int run(struct vm_config *c, struct timeline *timeline, char **argv, stru
 
         if (c->exit_path && exit_file_open(&end, c->exit_path, p))
                 return complain(p, c);
-        if (run_init(&life, c, timeline, p))
+        if (run_init(&life, c, timeline, p) || open_log(c, p))
                 status = p->status;
         else if (c->api_path)
                 status = serve_run(&life, argv, p);

@@ -1,7 +1,7 @@
 #pragma once
 /*
- * Every counter of a machine under one table of names: as JSON, or as Prometheus' text format. Loop thread, or
- * the main thread before and after it.
+ * Every counter of a machine under one table of names: as JSON, or as Prometheus' text format. Loop thread,
+ * or the main thread before and after it.
  */
 #include <stdio.h>
 
@@ -20,8 +20,9 @@ struct metrics_source {
 };
 
 /*
- * metrics_write() - JSON: one object and a newline, {"vcpus":[{"exits":{…},"kvm":{…}},…],"devices":{…},"loop":{…},
- *                   "log":{…}}. Prometheus: version 0.0.4 of its text format.
+ * metrics_write() - JSON: one object and a newline,
+ *                   {"vcpus":[{"exits":{…},"kvm":{…}},…],"devices":{…},"loop":{…},"log":{…}}.
+ *                   Prometheus: version 0.0.4 of its text format.
  *
  * KVM's own counters are left out where the kernel has none, and of vCPUs for which vcpu_open_stats() was not
  * called or failed.

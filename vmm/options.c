@@ -109,6 +109,10 @@ static const struct option table[] = {
         FIELD("exit-file", KIND_TEXT, exit_path, "FILE", "write how it ended, as JSON"),
         FIELD("timeline", KIND_TEXT, timeline, "FILE", "write the stages of the boot, as JSON"),
         FIELD("stats", KIND_TEXT, stats, "FILE", "write all counters at the end, as JSON"),
+        FIELD("output", KIND_TEXT, output_path, "FILE", "keep what the main command writes, as records"),
+        FIELD("log", KIND_TEXT, log_path, "FILE", "own log, instead of standard error"),
+        FIELD("log-limit", KIND_SIZE, log_limit_bytes, "SIZE",
+              "cap of each: console's file, output, log; with FILE.1 (10M)"),
         CHOICE("log-level", log_level, "LEVEL", "error, warning, info or debug (warning)", log_level_names),
         CHOICE("log-format", log_json, "FORMAT", "text or json (text)", log_formats),
         GROUP("Other"),
@@ -371,6 +375,7 @@ int options_read(struct options *o, int argc, char **argv, struct problem *p)
                         .boot_timeout_ns = 60000000000ull,
                         .grace_ns = 10000000000ull,
                         .ready_fd = -1,
+                        .log_limit_bytes = 10ull << 20,
                         .log_level = LOG_WARN,
                 },
         };

@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "vmm/base/log.h"
-#include "vmm/control.h"
 #include "vmm/status.h"
 
 int run_init(struct run *run, struct vm_config *c, struct timeline *timeline, struct problem *p)
@@ -84,7 +83,7 @@ int run_to_end(struct run *run, struct problem *p)
                 return p->status;
         }
         status = machine_end(run->machine, r, p);
-        run->end.is_lifetime = control_cause(machine_control(run->machine)) == CONTROL_BY_LIFETIME;
+        machine_report(run->machine, &run->end);
         report(&run->files.timeline, write_timeline, run);
         report(&run->files.stats, write_stats, run);
         return status;

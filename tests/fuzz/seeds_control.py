@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Writes the corpora of what the monitor is told: for each limit one seed that is right and one that is one too many."""
 import pathlib
+import struct
 
 CORPUS = pathlib.Path(__file__).parent / 'corpus'
 
@@ -32,8 +33,46 @@ LINES = {
 }
 
 
+STDOUT, STDERR, EXIT, WINDOW = 0x82, 0x83, 0x84, 0x87
+
+
+def frame(kind, payload=b'', request=1, flags=0, length=None, reserved=0):
+    return struct.pack('<IHHII', len(payload) if length is None else length, kind, flags, request, reserved) + payload
+
+
+def exits(kind=0, value=0, more=b''):
+    return frame(EXIT, struct.pack('<IIIIQQQ', kind, value, 0, 0, 1, 2, 3) + more)
+
+
+WHOLE, BYTES = b'\xff', b'\0'
+STREAMS = {
+    'both': WHOLE + frame(STDOUT, b'one') + frame(STDERR, b'two') + frame(STDOUT, b'three'),
+    'byte-by-byte': BYTES + frame(STDOUT, b'one') + frame(STDERR, b'two') + exits(),
+    'exit': WHOLE + exits(),
+    'exit-signal': WHOLE + exits(1, 64),
+    'exit-signal-65': WHOLE + exits(1, 65),
+    'exit-status-256': WHOLE + exits(0, 256),
+    'exit-kind-2': WHOLE + exits(2, 0),
+    'exit-longest': WHOLE + exits(more=b'\0' * (512 - 40)) + frame(STDOUT, b'on'),
+    'exit-longer': WHOLE + exits(more=b'\0' * (513 - 40)),
+    'exit-short': WHOLE + frame(EXIT, b'\0' * 39),
+    'exit-twice': WHOLE + exits() + exits(0, 255),
+    'empty': WHOLE + frame(STDOUT) + frame(STDOUT, b'on'),
+    'longest': WHOLE + frame(STDOUT, b'x' * 65536) + frame(STDERR, b'on'),
+    'longer': WHOLE + frame(STDOUT, b'x' * 65537),
+    'other-type': WHOLE + frame(WINDOW, b'\1\0\0\0'),
+    'from-client': WHOLE + frame(3, b'stdin'),
+    'id-0': WHOLE + frame(STDOUT, b'x', request=0),
+    'flags': WHOLE + frame(STDOUT, b'x', flags=1),
+    'reserved': WHOLE + frame(STDOUT, b'x', reserved=1),
+    'cut-header': WHOLE + frame(STDOUT, b'one')[:7],
+    'cut-payload': WHOLE + frame(STDOUT, b'one', length=9),
+    'second-bad': WHOLE + frame(STDOUT, b'one') + b'\xff' * 16,
+}
+
+
 def main():
-    for name, seeds in {'control_parse': LINES}.items():
+    for name, seeds in {'control_parse': LINES, 'output_parse': STREAMS}.items():
         folder = CORPUS / name
         folder.mkdir(parents=True, exist_ok=True)
         for seed, data in seeds.items():

@@ -27,8 +27,8 @@ extern const struct bus_ops mmio_ops; /* owner: struct mmio * */
 int mmio_kick_fd(const struct mmio *mmio, unsigned qi);
 
 /*
- * Loop thread. Between the two the device takes nothing from its queues; what was kicked meanwhile, by the guest
- * or by the device itself, is done after mmio_resume(). What is in flight comes to its end.
+ * Loop thread. Between the two the device takes nothing from its queues; what was kicked meanwhile, by the
+ * guest or by the device itself, is done after mmio_resume(). What is in flight comes to its end.
  */
 void mmio_pause(struct mmio *mmio);
 void mmio_resume(struct mmio *mmio);

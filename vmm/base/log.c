@@ -26,7 +26,9 @@ static struct {
         int fd;
         bool json, origin;
         char id[ID_MAX_BYTES];
-} conf = { .level = LOG_WARN, .fd = STDERR_FILENO }; /* const after log_setup() */
+        bool (*write)(void *ctx, const char *line, size_t len); /* NULL: fd */
+        void *ctx;
+} conf = { .level = LOG_WARN, .fd = STDERR_FILENO }; /* const once threads run */
 
 static _Atomic uint64_t nr_written, nr_dropped;
 
@@ -60,14 +62,30 @@ void log_redirect(int level, int fd, bool origin)
 {
         conf.level = level;
         conf.fd = fd;
+        conf.write = NULL;
         conf.origin = origin;
+}
+
+void log_set_sink(bool (*sink)(void *ctx, const char *line, size_t len), void *ctx)
+{
+        conf.write = sink;
+        conf.ctx = ctx;
+}
+
+/* A reader who does not read loses lines: a guest that causes them must not stop the loop so. */
+static bool put_line(const char *line, size_t len)
+{
+        struct pollfd out = { .fd = conf.fd, .events = POLLOUT };
+
+        if (conf.write)
+                return conf.write(conf.ctx, line, len);
+        return poll(&out, 1, 0) && write(conf.fd, line, len) > 0;
 }
 
 /* @origin: "" for what a guest caused. */
 static void emit(enum log_level level, const char *origin, const char *message)
 {
         char text[LINE_MAX_BYTES], line[LINE_MAX_BYTES + 512];
-        struct pollfd out = { .fd = conf.fd, .events = POLLOUT };
         struct timespec now;
         int n;
 
@@ -87,9 +105,7 @@ static void emit(enum log_level level, const char *origin, const char *message)
                 n = snprintf(line, sizeof(line), "vmm%s%s: %s: %s%s%s\n", *conf.id ? " " : "", conf.id,
                              log_level_names[level], origin, *origin ? ": " : "", text);
         }
-        /* A reader who does not read loses lines: a guest that causes them must not stop the loop so. */
-        if (n > 0 && poll(&out, 1, 0) &&
-            write(conf.fd, line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1) > 0)
+        if (n > 0 && put_line(line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1))
                 atomic_fetch_add_explicit(&nr_written, 1, memory_order_relaxed);
         else
                 atomic_fetch_add_explicit(&nr_dropped, 1, memory_order_relaxed);

@@ -7,6 +7,7 @@
  * filling a disk, and the next line that gets through tells how many did not.
  */
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "vmm/base/compiler.h"
@@ -33,6 +34,12 @@ void log_setup(enum log_level level, bool json, const char *id);
  * @origin: tell file and line of our source
  */
 void log_redirect(int level, int fd, bool origin);
+
+/*
+ * log_set_sink() - from now on lines go to @write instead of a descriptor. Before any thread starts.
+ * @write: any thread, several at once; returns whether the line was written
+ */
+void log_set_sink(bool (*write)(void *ctx, const char *line, size_t len), void *ctx);
 
 /* Lines so far; any thread. */
 struct log_stats {

@@ -221,8 +221,8 @@ static void tell_changed(struct vcpu *v)
 }
 
 /*
- * Both sides of in_guest are exchanges, so that of us and of vcpu_pause() one sees what the other wrote: it that
- * we are in KVM_RUN, where immediate_exit or the signal reaches us, or we that there is a pause.
+ * Both sides of in_guest are exchanges, so that of us and of vcpu_pause() one sees what the other wrote: it
+ * that we are in KVM_RUN, where immediate_exit or the signal reaches us, or we that there is a pause.
  */
 static int run_guest(struct vcpu *v)
 {

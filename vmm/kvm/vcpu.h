@@ -53,10 +53,10 @@ int must_check vcpu_start(struct vcpu *vcpu);
 void vcpu_stop(struct vcpu *vcpu);
 
 /*
- * A pause, from the thread that calls vcpu_stop(): vcpu_pause() asks, vcpu_wait_paused() returns once the vCPU
- * is out of its guest, where it stays until vcpu_resume(). A register access that was under way is finished,
- * though not necessarily by then: it may wait for the loop, or for a slow reader. KVM tells the guest's
- * watchdogs that it was stopped.
+ * A pause, from the thread that calls vcpu_stop(): vcpu_pause() asks, vcpu_wait_paused() returns once the
+ * vCPU is out of its guest, where it stays until vcpu_resume(). A register access that was under way is
+ * finished, though not necessarily by then: it may wait for the loop, or for a slow reader. KVM tells the
+ * guest's watchdogs that it was stopped.
  *
  * To be called for one that is not started, is paused, or is not paused as well. vcpu_stop() ends a pause.
  */
@@ -68,8 +68,8 @@ void vcpu_resume(struct vcpu *vcpu);
 uint64_t vcpu_exits(const struct vcpu *vcpu, enum vcpu_exit kind);
 
 /*
- * vcpu_open_stats() - from now on vcpu_kvm_stats() may be called. Paused, stopped or not started: KVM hands the
- *                     counters out between two runs only
+ * vcpu_open_stats() - from now on vcpu_kvm_stats() may be called. Paused, stopped or not started: KVM hands
+ *                     the counters out between two runs only
  * Return: 0 (also when it was called before), or a negative errno where the kernel has none.
  */
 int must_check vcpu_open_stats(struct vcpu *vcpu);

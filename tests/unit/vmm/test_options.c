@@ -195,10 +195,13 @@ START_TEST(test_limits_of_the_configuration)
                         .cpus = rows[i].cpus,
                         .memory_bytes = rows[i].memory,
                         .guest_cid = rows[i].cid,
+                        .log_limit_bytes = 256u << 10,
                 };
                 struct problem p = { 0 };
 
                 ck_assert_msg((config_check(&c, &p) == 0) == rows[i].ok, "row %u: %s", i, p.text);
+                c.log_limit_bytes--;
+                ck_assert_int_eq(config_check(&c, &p), -1);
         }
 }
 END_TEST
