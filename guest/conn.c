@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "guest/conn_priv.h"
 #include "guest/spawn.h"
 
 static bool watch(struct conn *c, int fd, enum conn_source source, uint32_t events)
@@ -60,16 +61,9 @@ static bool has_room(const struct service *s)
                CONN_OUT_SIZE - 2 * (PROTOCOL_HEADER_SIZE + CONN_CHUNK) - 2 * PROTOCOL_SMALL_MAX;
 }
 
-static void reply_error(struct conn *c, uint32_t id, uint32_t fault, int error, const char *text)
-{
-        struct service *s = c->service;
-
-        s->out_len += protocol_put_error(s->out + s->out_len, id, fault, (uint32_t)error, text);
-}
-
 static void refuse(struct conn *c, uint32_t fault, const char *text)
 {
-        reply_error(c, 0, fault, 0, text);
+        conn_reply_error(c, 0, fault, 0, text);
         c->closing = true;
 }
 
@@ -100,46 +94,26 @@ static void finish_exec(struct conn *c)
         c->in_used = c->in_consumed = 0;
 }
 
-/* Return: 0, or why no command can be started now, before it is even looked at. */
-static uint32_t check_state(const struct conn *c, const struct protocol_exec *req, struct text *ret_why)
-{
-        const struct service *s = c->service;
-
-        if (c->pid) {
-                text_set(ret_why, "a command runs on this connection already");
-                return PROTOCOL_FAULT_BUSY;
-        }
-        if (s->stopping) {
-                text_set(ret_why, "the guest shuts down");
-                return PROTOCOL_FAULT_STOPPING;
-        }
-        if (s->welcome.state != PROTOCOL_STATE_OK) {
-                text_set(ret_why, s->welcome.message);
-                return PROTOCOL_FAULT_NO_ROOT;
-        }
-        if (req->flags & ~(uint32_t)PROTOCOL_EXEC_STDIN || req->has_tty || req->timeout_ms ||
-            req->nr_rlimits) {
-                text_set(ret_why, "this agent does not have these options");
-                return PROTOCOL_FAULT_UNSUPPORTED;
-        }
-        if (req->container) {
-                text_set(ret_why, "the guest has no containers");
-                return PROTOCOL_FAULT_NO_CONTAINER;
-        }
-        return 0;
-}
-
 static void on_exec(struct conn *c, uint32_t id, const struct protocol_exec *req)
 {
         struct spawn spawn;
         struct text why;
         int error = 0;
-        uint32_t fault = check_state(c, req, &why);
+        uint32_t fault = conn_check_state(c, &why);
 
+        if (!fault && req->container) {
+                text_set(&why, "the guest has no containers");
+                fault = PROTOCOL_FAULT_NO_CONTAINER;
+        }
+        if (!fault && (req->flags & ~(uint32_t)PROTOCOL_EXEC_STDIN || req->has_tty || req->timeout_ms ||
+                       req->nr_rlimits)) {
+                text_set(&why, "this agent does not have these options");
+                fault = PROTOCOL_FAULT_UNSUPPORTED;
+        }
         if (!fault)
                 fault = spawn_start(req, &spawn, &why, &error);
         if (fault) {
-                reply_error(c, id, fault, error, why.s);
+                conn_reply_error(c, id, fault, error, why.s);
                 return;
         }
         c->pid = spawn.pid;
@@ -151,7 +125,8 @@ static void on_exec(struct conn *c, uint32_t id, const struct protocol_exec *req
         if (!watch(c, c->out.fd, CONN_STDOUT, EPOLLIN) || !watch(c, c->err.fd, CONN_STDERR, EPOLLIN)) {
                 kill(-c->pid, SIGKILL);
                 finish_exec(c);
-                reply_error(c, id, PROTOCOL_FAULT_RESOURCES, errno, "the guest cannot watch the command");
+                conn_reply_error(c, id, PROTOCOL_FAULT_RESOURCES, errno,
+                                 "the guest cannot watch the command");
         }
 }
 
@@ -250,12 +225,14 @@ static void on_frame(struct conn *c, const struct protocol_frame *frame, const u
         } else if (frame->type == PROTOCOL_EXEC) {
                 if (!(r = protocol_parse_exec(bytes, frame->len, &exec)))
                         on_exec(c, frame->id, &exec);
+        } else if (frame->type == PROTOCOL_FILE) {
+                conn_worker_start(c, frame, bytes);
         } else if (frame->type == PROTOCOL_STDIN) {
                 on_stdin(c, frame, bytes);
         } else if (frame->type == PROTOCOL_SHUTDOWN || frame->type == PROTOCOL_PING) {
                 on_simple(c, frame, bytes);
         } else {
-                reply_error(c, frame->id, PROTOCOL_FAULT_UNSUPPORTED, 0, "this agent does not have it");
+                conn_reply_error(c, frame->id, PROTOCOL_FAULT_UNSUPPORTED, 0, "this agent does not have it");
         }
         if (r)
                 refuse(c, PROTOCOL_FAULT_MALFORMED, protocol_strerror(r));
@@ -279,8 +256,11 @@ static size_t parse(struct conn *c, const uint8_t *bytes, size_t len)
                         refuse(c, PROTOCOL_FAULT_MALFORMED, protocol_strerror(r));
                         break;
                 }
+                c->service->behind = len - used - PROTOCOL_HEADER_SIZE - frame.len;
                 on_frame(c, &frame, bytes + used + PROTOCOL_HEADER_SIZE);
                 used += PROTOCOL_HEADER_SIZE + frame.len;
+                if (c->worker)
+                        return len - c->service->behind;
         }
         return c->closing ? len : used;
 }
@@ -428,6 +408,11 @@ bool conn_run(struct conn *c)
 
         if (c->fd < 0)
                 return false;
+        if (c->worker) {
+                if (c->hangup)
+                        kill(c->worker, SIGTERM);
+                return false;
+        }
         if (c->tx.bytes) {
                 int r = held_write(&c->tx, c->fd, &n);
 
@@ -446,7 +431,7 @@ bool conn_run(struct conn *c)
                 conn_close(c);
                 return false;
         }
-        if (c->tx.bytes)
+        if (c->tx.bytes || c->worker)
                 return false;
         return c->readable || c->out.ready || c->err.ready || c->ended || (c->rx.bytes && !has_room(s));
 }

@@ -29,6 +29,7 @@ struct service {
         uint8_t in[CONN_IN_SIZE];
         uint8_t out[CONN_OUT_SIZE];
         size_t out_len;
+        size_t behind; /* of the input, bytes behind the frame that is handled; 0 once a worker has them */
 };
 
 enum conn_source { CONN_SOCKET, CONN_STDOUT, CONN_STDERR, CONN_STDIN, CONN_SOURCE_NR };
@@ -45,6 +46,7 @@ struct conn {
         int fd;       /* -1 = free */
         bool greeted, readable, hangup, closing;
         struct held rx, tx; /* a frame that is not whole; frames that the socket did not take */
+        pid_t worker;       /* the child that has the socket for itself, 0 = none; see child.h */
 
         pid_t pid; /* 0 = no command */
         uint32_t id;
@@ -68,6 +70,9 @@ void conn_event(struct conn *c, enum conn_source source, uint32_t events);
 
 /* conn_ended() - the command is over; how, as wait4() says. */
 void conn_ended(struct conn *c, int status, const struct rusage *usage);
+
+/* conn_worker_ended() - the worker child is over; after a good end the connection is the agent's again. */
+void conn_worker_ended(struct conn *c, int status);
 
 /*
  * conn_run() - do what can be done now. Return: true if more can be done at once. The connection may be

@@ -69,9 +69,15 @@ static void raise_loopback(void)
         close(fd);
 }
 
-static void set_hostname(void)
+static void set_hostname(const struct settings *settings)
 {
         char name[64];
+
+        if (*settings->hostname) {
+                (void)!sethostname(settings->hostname, strlen(settings->hostname));
+                return;
+        }
+
         int fd = open("/etc/hostname", O_RDONLY | O_CLOEXEC | O_NONBLOCK);
         ssize_t n = fd >= 0 ? read(fd, name, sizeof(name)) : 0;
         size_t len = 0;
@@ -121,7 +127,7 @@ static void settle(struct service *service, const struct settings *settings)
 
         setrlimit(RLIMIT_NOFILE, &files);
         mounts_rest(settings);
-        set_hostname();
+        set_hostname(settings);
         raise_loopback();
         read_boot_id(service->welcome.boot_id);
 }

@@ -3,6 +3,9 @@
  * Input:  settings; the first bytes of the root image (hostile, compared with constants only).
  * Runs:   the agent's only thread, before it serves; mounts_finish() at the very end.
  * Limits: 128 mount points are unmounted at the end, the rest is only written back.
+ *
+ * Nothing names the overlay's own disk once the root has changed: a descriptor of it stays, so that it can be
+ * left clean at the end.
  */
 #include "guest/mounts.h"
 
@@ -20,6 +23,8 @@
 #define DEFAULT_ROOT "/dev/vda"
 #define SAFE         (MS_NOSUID | MS_NODEV | MS_NOEXEC)
 #define MOUNTS_MAX   128
+
+static int upper_fd = -1; /* the root of the overlay's disk */
 
 static ssize_t read_file(const char *path, char *bytes, size_t size, int *ret_fd)
 {
@@ -137,12 +142,34 @@ static int mount_image(const char *device, const char *at, bool read_only, const
         return mount(device, at, *fstype, flags, NULL) ? -errno : 0;
 }
 
-/* The overlay's parts stay mounted beneath the new root, where nobody can see them. */
-static int mount_overlay(const char **ret_what)
+/* Inode tables are not zeroed in the background: that would fill a sparse disk. Return: false and why. */
+static bool mount_upper(const char *device, struct text *why)
 {
-        mkdir("/rw", 0700);
+        if (!mount(device, "/rw", "ext4", MS_SILENT, "noinit_itable")) {
+                upper_fd = open("/rw", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+                return true;
+        }
+
+        int error = errno;
+        const char *what = strerror(error);
+
+        if (access(device, F_OK))
+                what = "the guest has no such device";
+        else if (error == EINVAL)
+                what = "it holds no ext4 file system";
+        else if (error == EUCLEAN || error == EBADMSG || error == EIO)
+                what = "its file system is damaged: check it with e2fsck -f";
+        else if (error == EROFS || error == EACCES)
+                what = "it cannot be written to";
+        text_set(why, "the writable disk ", device, ": ", what);
+        return false;
+}
+
+/* The overlay's parts stay mounted beneath the new root, where nobody can see them. */
+static int mount_overlay(const struct settings *s, const char **ret_what)
+{
         *ret_what = "tmpfs";
-        if (mount("rw", "/rw", "tmpfs", 0, "mode=755"))
+        if (!*s->upper && mount("rw", "/rw", "tmpfs", 0, "mode=755"))
                 return -errno;
         mkdir("/rw/upper", 0755);
         mkdir("/rw/work", 0755);
@@ -197,8 +224,12 @@ int mounts_root(const struct settings *s, struct text *ret_why)
                 text_set(ret_why, device, " holds no file system that the guest knows (ext4, erofs)");
                 return MOUNTS_NO_ROOT;
         }
-        if (!r && s->overlay)
-                r = mount_overlay(&what);
+        if (!r && s->overlay) {
+                mkdir("/rw", 0700);
+                if (*s->upper && !mount_upper(s->upper, ret_why))
+                        return MOUNTS_NO_ROOT;
+                r = mount_overlay(s, &what);
+        }
         if (!r)
                 r = switch_root("/new", &what);
         if (!r)
@@ -293,5 +324,7 @@ void mounts_finish(void)
                 if (umount2(points[n], UMOUNT_NOFOLLOW))
                         mount(NULL, points[n], NULL, MS_REMOUNT | MS_RDONLY, NULL);
         }
+        if (upper_fd >= 0 && !fchdir(upper_fd))
+                mount(NULL, ".", NULL, MS_REMOUNT | MS_RDONLY, NULL);
         sync();
 }

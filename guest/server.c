@@ -74,7 +74,7 @@ static void set_due(struct server *s, unsigned i)
 static struct conn *find_command(struct server *s, pid_t pid)
 {
         for (unsigned i = 0; i < SERVER_CONNS_MAX; i++) {
-                if (s->conns[i].fd >= 0 && s->conns[i].pid == pid)
+                if (s->conns[i].fd >= 0 && (s->conns[i].pid == pid || s->conns[i].worker == pid))
                         return &s->conns[i];
         }
         return NULL;
@@ -93,7 +93,10 @@ static bool reap(struct server *s)
                 struct conn *c = find_command(s, pid);
 
                 if (c) {
-                        conn_ended(c, status, &usage);
+                        if (c->worker == pid)
+                                conn_worker_ended(c, status);
+                        else
+                                conn_ended(c, status, &usage);
                         set_due(s, (unsigned)(c - s->conns));
                 }
         }

@@ -8,6 +8,10 @@
 
 #include <string.h>
 
+#include "guest/text.h"
+
+#define PIDS_MOST (4u << 20) /* PID_MAX_LIMIT of Linux */
+
 struct word {
         const char *s;
         size_t len;
@@ -39,6 +43,12 @@ static void apply(struct settings *s, const struct word *w)
                 copy(s->root, sizeof(s->root), &rest);
         else if (has_prefix(w, "fstype=", &rest))
                 copy(s->fstype, sizeof(s->fstype), &rest);
+        else if (has_prefix(w, "upper=", &rest))
+                copy(s->upper, sizeof(s->upper), &rest);
+        else if (has_prefix(w, "hostname=", &rest))
+                copy(s->hostname, sizeof(s->hostname), &rest);
+        else if (has_prefix(w, "pids=", &rest))
+                (void)!text_number(rest.s, rest.len, PIDS_MOST, &s->pids); /* else there is no limit */
         else if (has_prefix(w, "overlay=", &rest) && rest.len == 1)
                 s->overlay = *rest.s != '0';
         else if (has_prefix(w, "once", &rest) && !rest.len)

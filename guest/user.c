@@ -2,18 +2,15 @@
  * Users: resolves USER[:GROUP] from the guest's own files.
  * Input:  a request (hostile), /etc/passwd and /etc/group of the image (hostile to nobody but itself).
  * Runs:   the agent's only thread, before the command is started.
- * Limits: files of 4 MiB, lines of 8 KiB (longer ones are skipped), USER_GROUPS_MAX groups, names of 63
- *         characters.
+ * Limits: those of lines.h, USER_GROUPS_MAX groups, names of 63 characters.
  */
 #include "guest/user.h"
 
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
-#define LINE_MAX_BYTES 8192u
-#define FILE_MAX_BYTES (4u << 20)  /* more is no list of users */
-#define ID_MAX         0xfffffffeu /* the highest number means "leave it as it is" to the kernel */
+#include "guest/lines.h"
+
+#define ID_MAX 0xfffffffeu /* the highest number means "leave it as it is" to the kernel */
 
 struct field {
         const char *s;
@@ -104,73 +101,56 @@ void user_scan_group(const char *line, size_t len, struct user_query *q, struct 
                 add_group(u, gid);
 }
 
-typedef void scan_fn(const char *line, size_t len, struct user_query *q, struct user *u);
+struct scan {
+        struct user_query query;
+        struct user *user;
+};
 
-static void scan_file(const char *path, scan_fn *scan, struct user_query *q, struct user *u)
+static bool on_passwd(char *line, size_t len, void *owner)
 {
-        static char bytes[LINE_MAX_BYTES];
-        size_t have = 0, total = 0;
-        bool skip = false; /* the rest of a line that is too long */
-        int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-        ssize_t n = 0;
+        struct scan *s = owner;
 
-        if (fd < 0)
-                return;
-        do {
-                n = read(fd, bytes + have, sizeof(bytes) - have);
-                if (n > 0) {
-                        have += (size_t)n;
-                        total += (size_t)n;
-                }
-                if (n <= 0 && have && have < sizeof(bytes))
-                        bytes[have++] = '\n'; /* a last line without its end */
+        user_scan_passwd(line, len, &s->query, s->user);
+        return true;
+}
 
-                size_t start = 0;
+static bool on_group(char *line, size_t len, void *owner)
+{
+        struct scan *s = owner;
 
-                for (char *end; (end = memchr(bytes + start, '\n', have - start));
-                     start = (size_t)(end - bytes) + 1) {
-                        if (!skip)
-                                scan(bytes + start, (size_t)(end - bytes) - start, q, u);
-                        skip = false;
-                }
-                memmove(bytes, bytes + start, have - start);
-                have -= start;
-                if (have == sizeof(bytes)) {
-                        skip = true;
-                        have = 0;
-                }
-        } while (n > 0 && total < FILE_MAX_BYTES);
-        close(fd);
+        user_scan_group(line, len, &s->query, s->user);
+        return true;
 }
 
 bool user_find(const char *spec, struct user *ret, struct text *ret_why)
 {
         const char *colon = strchr(spec, ':');
         size_t user_len = colon ? (size_t)(colon - spec) : strlen(spec);
-        struct user_query q = { .user = spec, .user_len = user_len, .name = "" };
+        struct scan scan = { .query = { .user = spec, .user_len = user_len, .name = "" }, .user = ret };
+        struct user_query *q = &scan.query;
 
         *ret = (struct user){ .home = "/root" };
         if (!*spec)
                 return true;
         if (colon) {
-                q.group = colon + 1;
-                q.group_len = strlen(q.group);
-                q.group_is_number = text_number(q.group, q.group_len, ID_MAX, &ret->gid);
+                q->group = colon + 1;
+                q->group_len = strlen(q->group);
+                q->group_is_number = text_number(q->group, q->group_len, ID_MAX, &ret->gid);
         }
         if (!user_len) { /* ":GROUP": root with that group */
-                q.user = "0";
-                q.user_len = 1;
+                q->user = "0";
+                q->user_len = 1;
         }
-        q.user_is_number = text_number(q.user, q.user_len, ID_MAX, &ret->uid);
+        q->user_is_number = text_number(q->user, q->user_len, ID_MAX, &ret->uid);
         memcpy(ret->home, "/", 2);
-        scan_file("/etc/passwd", user_scan_passwd, &q, ret);
-        if (!q.user_found && !q.user_is_number) {
+        (void)!lines_each("/etc/passwd", on_passwd, &scan); /* numbers need no file */
+        if (!q->user_found && !q->user_is_number) {
                 text_set(ret_why, "no such user in the guest's /etc/passwd: ", spec);
                 return false;
         }
-        scan_file("/etc/group", user_scan_group, &q, ret);
-        if (q.group && !q.group_is_number && !q.group_found) {
-                text_set(ret_why, "no such group in the guest's /etc/group: ", q.group);
+        (void)!lines_each("/etc/group", on_group, &scan);
+        if (q->group && !q->group_is_number && !q->group_found) {
+                text_set(ret_why, "no such group in the guest's /etc/group: ", q->group);
                 return false;
         }
         add_group(ret, ret->gid);

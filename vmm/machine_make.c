@@ -18,6 +18,10 @@
 #include "vmm/machine_priv.h"
 #include "vmm/status.h"
 
+#define UPPER_SERIAL "upper"
+
+_Static_assert(CONFIG_DISKS_MAX <= 26, "one letter names a disk");
+
 static void on_serial_room(void *owner)
 {
         struct machine *m = owner;
@@ -186,6 +190,20 @@ static int make_devices(struct machine *m, struct problem *p)
         return r < 0 ? host_problem(p, "cannot make the devices", r) : 0;
 }
 
+/* A disk that says so by its serial holds the changes to a read-only image, in place of the guest's memory. */
+static void add_upper(const struct vm_config *c, struct cmdline *line)
+{
+        char word[] = "vmlet.upper=/dev/vdX";
+
+        for (unsigned i = 1; i < c->nr_disks; i++) {
+                if (!strcmp(c->disks[i].serial, UPPER_SERIAL)) {
+                        word[sizeof(word) - 2] = (char)('a' + i);
+                        cmdline_add(line, word);
+                        return;
+                }
+        }
+}
+
 static void make_cmdline(const struct machine *m, struct cmdline *line)
 {
         const struct vm_config *c = m->config;
@@ -204,10 +222,13 @@ static void make_cmdline(const struct machine *m, struct cmdline *line)
         } else if (!c->bare_cmdline) {
                 cmdline_add(line, "panic=-1");
         }
-        if (c->has_image && m->files->has_agent)
+        if (c->has_image && m->files->has_agent) {
                 cmdline_add(line, c->disks[0].read_only ? "vmlet.root=/dev/vda vmlet.overlay=1"
                                                         : "vmlet.root=/dev/vda vmlet.overlay=0");
-        else if (c->has_image)
+                if (c->disks[0].read_only)
+                        add_upper(c, line);
+        }
+        if (c->has_image && !m->files->has_agent)
                 cmdline_add(line, c->disks[0].read_only ? "root=/dev/vda ro" : "root=/dev/vda rw");
         if (c->append)
                 cmdline_add(line, c->append);

@@ -218,6 +218,57 @@ SMALL = {
 }
 
 
+NO = 0xffffffff
+
+
+def file(what=1, flags=0, mode=NO, user=b'', path=b'/', to=b'', reserved=0, end=b'\0'):
+    fixed = struct.pack('<6I3Q', what, flags, mode, NO, NO, 0, 0, 2**64 - 1, reserved)
+    return b'\0' + fixed + user + b'\0' + path + b'\0' + to + end
+
+
+def status(name=b'name', target=b'', size=None, more=b''):
+    strings = name + b'\0' + target + b'\0' + more
+    fixed = struct.pack('<6I5Q', 64 + len(strings) if size is None else size, 0o100644, 0, 0, 1, 0, 5, 512, 1, 2, 0)
+    return fixed + strings
+
+
+def event(kind=1, folder=0, name=b'name\0'):
+    return b'\2' + struct.pack('<III', kind, 5, folder) + name
+
+
+# The first byte: 0 a request, 1 records of ENTRIES, 2 an event.
+FILES = {
+    'stat': file(flags=1, user=b'bob'),
+    'rename': file(7, 16, path=b'/a', to=b'/b'),
+    'watch': file(14, 2),
+    'what-0': file(0),
+    'what-15': file(15),
+    'flags-of-another': file(1, 2),
+    'mode-7777': file(4, mode=0o7777),
+    'mode-10000': file(4, mode=0o10000),
+    'user-255': file(user=b'u' * 255),
+    'user-256': file(user=b'u' * 256),
+    'path-4095': file(path=b'p' * 4095, to=b't' * 4095),
+    'path-4096': file(path=b'p' * 4096),
+    'to-4096': file(to=b't' * 4096),
+    'not-ended': file(end=b''),
+    'longer': file(end=b'\0x'),
+    'reserved': file(reserved=1),
+    'entries': b'\1' + status() + status(b'link', b'target') + status(b'later', more=b'more'),
+    'entries-name-4095': b'\1' + status(b'n' * 4095, b't' * 4095),
+    'entries-name-4096': b'\1' + status(b'n' * 4096),
+    'entries-size-65': b'\1' + status(size=65),
+    'entries-size-beyond': b'\1' + status(size=0xffffffff),
+    'entries-not-ended': b'\1' + status(size=66),
+    'event': event(),
+    'event-kind-8': event(8),
+    'event-folder-2': event(folder=2),
+    'event-name-4095': event(name=b'n' * 4095 + b'\0'),
+    'event-name-4096': event(name=b'n' * 4096 + b'\0'),
+    'event-not-ended': event(name=b'n'),
+}
+
+
 def write(name, seeds):
     folder = CORPUS / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -228,5 +279,6 @@ def write(name, seeds):
 if __name__ == '__main__':
     write('agent_request', REQUESTS)
     write('protocol_request', SMALL)
+    write('agent_file', FILES)
     # The first byte of a reply's seed is the length of the pieces it is fed in, 0 = all at once.
     write('agent_reply', {k: v if k == 'byte-by-byte' else b'\0' + v for k, v in REPLIES.items()})

@@ -9,6 +9,7 @@ PARSERS = {
     'vmm/boot/bzimage.c': 'bzimage',
     'virtio/core/queue.c': 'virtqueue',
     'guest/protocol.c': 'agent_request',
+    'guest/protocol_file.c': 'agent_file',
     'guest/protocol_request.c': 'protocol_request',
 }
 

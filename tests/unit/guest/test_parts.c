@@ -43,6 +43,36 @@ START_TEST(test_settings)
 }
 END_TEST
 
+START_TEST(test_settings_of_sandboxes)
+{
+        static const struct {
+                const char *cmdline, *upper, *hostname;
+                uint32_t pids;
+        } rows[] = {
+                { "", "", "", 0 },
+                { "vmlet.upper=/dev/vdb vmlet.hostname=a.b vmlet.pids=100", "/dev/vdb", "a.b", 100 },
+                { "vmlet.pids=4194304", "", "", 4194304 },
+                { "vmlet.pids=4194305", "", "", 0 },
+                { "vmlet.pids= vmlet.upper= vmlet.hostname=", "", "", 0 },
+                { "vmlet.pids=-1 vmlet.pids=1x", "", "", 0 },
+        };
+        char line[128] = "vmlet.hostname=";
+        struct settings s;
+
+        for (size_t i = 0; i < array_size(rows); i++) {
+                settings_parse(rows[i].cmdline, strlen(rows[i].cmdline), &s);
+                ck_assert_str_eq(s.upper, rows[i].upper);
+                ck_assert_str_eq(s.hostname, rows[i].hostname);
+                ck_assert_uint_eq(s.pids, rows[i].pids);
+        }
+        memset(line + 15, 'h', 65);
+        settings_parse(line, 15 + 64, &s); /* as long as the kernel takes it */
+        ck_assert_uint_eq(strlen(s.hostname), 64);
+        settings_parse(line, 15 + 65, &s);
+        ck_assert_str_eq(s.hostname, "");
+}
+END_TEST
+
 START_TEST(test_numbers)
 {
         static const struct {
@@ -229,8 +259,8 @@ END_TEST
 int main(void)
 {
         const TTest *const tests[] = {
-                test_settings,      test_numbers,     test_text,      test_passwd_lines,
-                test_passwd_number, test_group_lines, test_find_user, test_held,
+                test_settings,      test_settings_of_sandboxes, test_numbers,   test_text, test_passwd_lines,
+                test_passwd_number, test_group_lines,           test_find_user, test_held,
         };
 
         return run_tests("parts", tests, array_size(tests));
