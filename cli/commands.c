@@ -7,4 +7,8 @@
 #include "cli/cli.h"
 
 /* In the order of vmlet --help. */
-const struct cli_command *const cli_commands[] = { &cli_exec, NULL };
+const struct cli_command *const cli_commands[] = {
+        &cli_exec,
+        &cli_shell,
+        NULL,
+};

@@ -33,7 +33,6 @@ static unsigned touch(const struct agent_event *event)
 /* Takes what it has to say. Return: false once the peer has been found out. */
 static bool drain(struct agent *a)
 {
-        static const uint8_t input[PROTOCOL_DATA_MAX];
         struct agent_event event;
 
         do {
@@ -43,28 +42,60 @@ static bool drain(struct agent *a)
                         return false;
         } while (event.kind != AGENT_NOTHING);
 
-        size_t room = agent_stdin_room(a), queued;
+        size_t room, queued;
+        uint8_t *to = agent_input(a, &room);
 
-        check(room <= PROTOCOL_DATA_MAX && agent_stdin(a, input, room, false) == 0);
+        check(to && room <= PROTOCOL_DATA_MAX);
+        memset(to, 0, room);
+        agent_input_done(a, room, false);
         agent_out(a, &queued);
         agent_sent(a, queued);
         return true;
 }
 
-/* The first byte says how long the pieces are. */
+/* One of each: what may answer differs. */
+static int ask(struct agent *a, unsigned which)
+{
+        static const char *const args[] = { "true", NULL };
+        const struct protocol_exec_request exec = {
+                .flags = which & 1 ? PROTOCOL_EXEC_STDIN : PROTOCOL_EXEC_STDIN | PROTOCOL_EXEC_TELL,
+                .args = args
+        };
+        const struct protocol_attach attach = { .proc = 1, .flags = PROTOCOL_ATTACH_STDIN };
+        const struct protocol_file file = { .op = which & 15, .path = "/", .to = "/x" };
+        const struct protocol_connect to = { .kind = PROTOCOL_CONNECT_TCP, .port = 1, .address = "" };
+
+        switch (which >> 4) {
+        case 1:
+                return agent_attach(a, &attach);
+        case 2:
+                return agent_plain(a, PROTOCOL_PROCESSES, 0);
+        case 3:
+                return agent_plain(a, PROTOCOL_METRICS, 0);
+        case 4:
+                return agent_connect(a, &to);
+        case 5:
+                return agent_file(a, &file);
+        default:
+                return agent_exec(a, &exec);
+        }
+}
+
+/* The first byte says how long the pieces are, the second what was asked for. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-        const char *args[] = { "true", NULL };
-        const struct protocol_exec_request req = { .flags = PROTOCOL_EXEC_STDIN, .args = args };
         struct agent *a;
 
-        if (!size || agent_new(&a))
+        if (size < 2 || agent_new(&a))
                 return 0;
-        check(agent_exec(a, &req) == 0);
+        if (ask(a, data[1])) {
+                agent_free(a);
+                return 0;
+        }
 
         size_t piece = data[0] ? data[0] : 65536;
 
-        for (data++, size--; size;) {
+        for (data += 2, size -= 2; size;) {
                 size_t room;
                 uint8_t *to = agent_room(a, &room);
                 size_t n = piece < size ? piece : size;

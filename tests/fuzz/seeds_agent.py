@@ -112,7 +112,7 @@ REQUESTS = {
 OK = b'OK 1073741824\n'
 REPLIES = {
     'exec': OK + welcome() + frame(STDOUT, b'hi\n') + frame(STDERR, b'oh\n') + exits(),
-    'byte-by-byte': b'\1' + OK + welcome() + frame(STDOUT, b'hi\n') + exits(),
+    'byte-by-byte': b'\1\1' + OK + welcome() + frame(STDOUT, b'hi\n') + exits(),
     'line-not-ok': b'NO\n',
     'line-32': b'OK ' + b'1' * 28 + b'\n',
     'line-33': b'OK ' + b'1' * 29 + b'\n',
@@ -269,6 +269,35 @@ FILES = {
 }
 
 
+DATA, STATUS, ENTRIES, EVENT = 0x8b, 0x8c, 0x8d, 0x8e
+started = frame(STARTED, struct.pack('<4I', 1, 400, 1, 0))
+# What was asked is in the second byte, as fuzz_agent_reply.c reads it.
+ASKED = {
+    'asked-tell': b'\0\0' + OK + welcome() + started + frame(STDOUT, b'x') + exits(),
+    'asked-tell-untold': b'\0\0' + OK + welcome() + frame(STDOUT, b'x'),
+    'asked-tell-twice': b'\0\0' + OK + welcome() + started + started,
+    'asked-attach': b'\0\x10' + OK + welcome() + started + frame(LOST, b'\1' + b'\0' * 7) + exits(),
+    'asked-attach-silent': b'\0\x10' + OK + welcome() + exits(),
+    'asked-processes': b'\0\x20' + OK + welcome() + frame(PROCESS, process() + process()) + frame(PROCESS) + frame(DONE),
+    'asked-processes-cut': b'\0\x20' + OK + welcome() + frame(PROCESS, process()[:-1]),
+    'asked-metrics': b'\0\x30' + OK + welcome() + frame(REPORT, b'uptime_ms 1\ncpus 2\n'),
+    'asked-metrics-cut': b'\0\x30' + OK + welcome() + frame(REPORT, b'uptime_ms 1\ncpus'),
+    'asked-connect': b'\0\x40' + OK + welcome() + frame(DONE) + b'any bytes at all',
+    'asked-connect-refused': b'\0\x40' + OK + welcome() + error(15),
+    'asked-stat': b'\0\x51' + OK + welcome() + frame(STATUS, status()),
+    'asked-stat-two': b'\0\x51' + OK + welcome() + frame(STATUS, status() * 2),
+    'asked-list': b'\0\x52' + OK + welcome() + frame(ENTRIES, status() + status(b'l', b'x')) + frame(DONE, b'\0' * 8),
+    'asked-list-size-0': b'\0\x52' + OK + welcome() + frame(ENTRIES, status(size=0)),
+    'asked-read': b'\0\x53' + OK + welcome() + frame(DATA, b'x' * 65536) + frame(DONE),
+    'asked-write': b'\0\x54' + OK + welcome() + frame(DONE) + frame(DONE),
+    'asked-pack-status': b'\0\x5c' + OK + welcome() + frame(STATUS, status()),
+    'asked-unpack': b'\0\x5d' + OK + welcome() + error(15),
+    'asked-watch': b'\0\x5e' + OK + welcome() + frame(EVENT, struct.pack('<3I', 1, 0, 1) + b'x\0') * 2,
+    'asked-watch-done': b'\0\x5e' + OK + welcome() + frame(DONE),
+}
+REPLIES.update(ASKED)
+
+
 def write(name, seeds):
     folder = CORPUS / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -280,5 +309,5 @@ if __name__ == '__main__':
     write('agent_request', REQUESTS)
     write('protocol_request', SMALL)
     write('agent_file', FILES)
-    # The first byte of a reply's seed is the length of the pieces it is fed in, 0 = all at once.
-    write('agent_reply', {k: v if k == 'byte-by-byte' else b'\0' + v for k, v in REPLIES.items()})
+    # The first byte of a reply's seed is the length of the pieces it is fed in, 0 = all at once; the second what was asked.
+    write('agent_reply', {k: v if k in ASKED or k == 'byte-by-byte' else b'\0\1' + v for k, v in REPLIES.items()})

@@ -5,6 +5,7 @@ import re
 import sys
 
 BASE = {'vmm/base'}
+FRAMES = {'guest/protocol.h', 'guest/protocol_file.h', 'guest/protocol_request.h'}
 ALLOWED = {
     'vmm/base': set(),
     'vmm/mem': BASE,
@@ -21,8 +22,8 @@ ALLOWED = {
     'vmm': {'vmm', 'virtio', 'guest/protocol.h', 'api/vm/api.h'},
     'api/vm': BASE | {'vmm/config.h', 'vmm/control.h'},
     'guest': set(),
-    'sandbox': BASE | {'vmm/config.h', 'guest/protocol.h'},
-    'cli': BASE | {'sandbox', 'guest/protocol.h'},
+    'sandbox': BASE | {'vmm/config.h'} | FRAMES,
+    'cli': BASE | {'sandbox'} | FRAMES,
     'lab': set(),
     'bench': None,
     'tests': None,

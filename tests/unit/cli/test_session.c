@@ -1,7 +1,7 @@
 /*
- * Running a command through a socket: with the agent's own engine at the other end, and with people who misbehave.
+ * A command from the tool's side: with the agent's own engine at the other end, and with people who misbehave.
  */
-#include "sandbox/agent_run.h"
+#include "cli/session.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "sandbox/link.h"
 #include "tests/unit/guest/engine.h"
 #include "tests/unit/run.h"
 
@@ -122,9 +123,10 @@ static void read_back(int fd, char *to, size_t size)
         to[n > 0 ? n : 0] = 0;
 }
 
-static void run(struct agent_job *job, struct outcome *o)
+static void run(struct session_config *job, struct outcome *o)
 {
         FILE *out = tmpfile(), *err = tmpfile();
+        struct session_result result = { 0 };
 
         *o = (struct outcome){ .status = -1 };
         if (!job->socket)
@@ -133,16 +135,17 @@ static void run(struct agent_job *job, struct outcome *o)
                 job->answer_ms = 5000;
         job->out = fileno(out);
         job->err = fileno(err);
-        o->r = agent_run(job, &o->status, &o->problem);
+        o->status = session_run(job, &result, &o->problem);
+        o->r = o->status < 0 ? -1 : 0;
         read_back(job->out, o->out, sizeof(o->out));
         read_back(job->err, o->err, sizeof(o->err));
         fclose(out);
         fclose(err);
 }
 
-static struct agent_job job_of(const char *const *args)
+static struct session_config job_of(const char *const *args)
 {
-        return (struct agent_job){ .in = -1, .request.args = args };
+        return (struct session_config){ .in = -1, .exec.args = args };
 }
 
 START_TEST(test_commands)
@@ -150,7 +153,7 @@ START_TEST(test_commands)
         const char *args[] = { "sh", "-c", "echo out; echo err >&2; exit 3", NULL };
         const char *killed[] = { "sh", "-c", "kill -15 $$", NULL }, *none[] = { "no-such", NULL };
         const char *not_one[] = { "/etc/passwd", NULL };
-        struct agent_job job = job_of(args);
+        struct session_config job = job_of(args);
         struct outcome o;
 
         begin();
@@ -159,15 +162,15 @@ START_TEST(test_commands)
         ck_assert_int_eq(o.status, 3);
         ck_assert_str_eq(o.out, "out\n");
         ck_assert_str_eq(o.err, "err\n");
-        job.request.args = killed;
+        job.exec.args = killed;
         run(&job, &o);
         ck_assert_int_eq(o.status, 128 + SIGTERM);
-        job.request.args = none;
+        job.exec.args = none;
         run(&job, &o);
-        ck_assert_int_eq(o.problem.status, AGENT_RUN_NOT_FOUND);
-        job.request.args = not_one;
+        ck_assert_int_eq(o.problem.status, LINK_NOT_FOUND);
+        job.exec.args = not_one;
         run(&job, &o);
-        ck_assert_int_eq(o.problem.status, AGENT_RUN_NOT_EXECUTABLE);
+        ck_assert_int_eq(o.problem.status, LINK_NOT_EXECUTABLE);
         end();
 }
 END_TEST
@@ -175,19 +178,19 @@ END_TEST
 START_TEST(test_stdin)
 {
         const char *args[] = { "wc", "-c", NULL }, *head[] = { "head", "-c", "5", NULL };
-        struct agent_job job = job_of(args);
+        struct session_config job = job_of(args);
         FILE *in = tmpfile();
         struct outcome o;
 
         ck_assert_int_eq(ftruncate(fileno(in), 5000000), 0);
         begin();
         job.in = fileno(in);
-        job.request.flags = PROTOCOL_EXEC_STDIN;
+        job.interactive = true;
         run(&job, &o);
         ck_assert_str_eq(o.out, "5000000\n");
         rewind(in);
         lseek(fileno(in), 0, SEEK_SET);
-        job.request.args = head; /* it ends in the middle of its input */
+        job.exec.args = head; /* it ends in the middle of its input */
         run(&job, &o);
         ck_assert_int_eq(o.status, 0);
         ck_assert_mem_eq(o.out, "\0\0\0\0\0", 5);
@@ -199,14 +202,14 @@ END_TEST
 START_TEST(test_time_limit)
 {
         const char *args[] = { "sh", "-c", "echo begun; sleep 1000", NULL };
-        struct agent_job job = job_of(args);
+        struct session_config job = job_of(args);
         struct outcome o;
 
         begin();
         job.timeout_ms = 300;
         run(&job, &o);
         ck_assert_int_eq(o.r, -1);
-        ck_assert_int_eq(o.problem.status, AGENT_RUN_TIMED_OUT);
+        ck_assert_int_eq(o.problem.status, 124);
         ck_assert_str_eq(o.out, "begun\n");
         end();
 }
@@ -221,29 +224,29 @@ START_TEST(test_no_socket)
                 { "/no/such/socket", "no such socket" },
                 { "/etc/passwd", "not a socket" },
                 { "/etc", "not a socket" },
-                { "", "0 characters" },
+                { "", "at least one character" },
         };
         char longest[200];
         struct outcome o;
 
         for (size_t i = 0; i < array_size(rows); i++) {
-                struct agent_job job = job_of(args);
+                struct session_config job = job_of(args);
 
                 job.socket = rows[i].socket;
                 run(&job, &o);
                 ck_assert_int_eq(o.r, -1);
-                ck_assert_int_eq(o.problem.status, AGENT_RUN_FAILED);
+                ck_assert_int_eq(o.problem.status, LINK_FAILED);
                 ck_assert_msg(strstr(o.problem.text, rows[i].expect), "%s: %s", rows[i].socket,
                               o.problem.text);
         }
         memset(longest, 'x', sizeof(longest));
         for (size_t n = 107; n <= 108; n++) { /* what an address holds, and one more */
-                struct agent_job job = job_of(args);
+                struct session_config job = job_of(args);
 
                 longest[n] = 0;
                 job.socket = longest;
                 run(&job, &o);
-                ck_assert_ptr_nonnull(strstr(o.problem.text, n == 107 ? "no such socket" : "108 characters"));
+                ck_assert_ptr_nonnull(strstr(o.problem.text, n == 107 ? "no such socket" : "too long"));
                 longest[n] = 'x';
         }
 }
@@ -302,14 +305,14 @@ START_TEST(test_odd_peers)
                 { hang_up, "does not answer within 0 s" },
                 { say_nothing, "does not answer within 0 s" },
                 { speak_http, "does not answer as the vsock socket" },
-                { welcome_and_die, "ended while the command ran" },
+                { welcome_and_die, "the connection has ended" },
                 { ok_and_die, "closed before the agent answered" },
                 { act_on_the_terminal, "?[2J?gone" },
         };
         struct outcome o;
 
         for (size_t i = 0; i < array_size(rows); i++) {
-                struct agent_job job = job_of(args);
+                struct session_config job = job_of(args);
 
                 snprintf(path, sizeof(path), "/tmp/vmlet-test-peer-%d", getpid());
                 start_peer(rows[i].serve);
@@ -318,7 +321,7 @@ START_TEST(test_odd_peers)
                 kill(relay_pid, SIGKILL);
                 waitpid(relay_pid, NULL, 0);
                 ck_assert_int_eq(o.r, -1);
-                ck_assert_int_eq(o.problem.status, AGENT_RUN_FAILED);
+                ck_assert_int_eq(o.problem.status, LINK_FAILED);
                 ck_assert_msg(strstr(o.problem.text, rows[i].expect), "%zu: %s", i, o.problem.text);
 
                 job.socket = NULL; /* whoever listened is dead, its socket is left */
@@ -334,5 +337,5 @@ int main(void)
         const TTest *const tests[] = { test_commands, test_stdin, test_time_limit, test_no_socket,
                                        test_odd_peers };
 
-        return run_tests("agent_run", tests, array_size(tests));
+        return run_tests("session", tests, array_size(tests));
 }
