@@ -72,7 +72,7 @@ static enum MHD_Result begin(struct MHD_Connection *c, void **at)
 {
         const char *said = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
 
-        if (said && strtoull(said, NULL, 10) > ROUTES_BODY_MAX)
+        if (said && strtoull(said, NULL, 10) > DRAIN_MAX)
                 return too_long(c);
         *at = calloc(1, sizeof(struct incoming));
         return *at ? MHD_YES : MHD_NO;
