@@ -127,7 +127,7 @@ static int open_output(const char *what, const char *path, struct problem *p)
 int handle_logger(struct vm *vm, struct request *q)
 {
         const struct body_logger *b = &q->body->logger;
-        int level = b->level.given ? (int)b->level.v : LEVEL_INFO, fd = STDERR_FILENO;
+        int level = b->level.given ? (int)b->level.v : LEVEL_INFO, fd = -1;
 
         if (b->module.given)
                 return problem_set(q->p, VM_REFUSED,
@@ -138,9 +138,10 @@ int handle_logger(struct vm *vm, struct request *q)
                         return -1;
         }
         /* Error is the lowest of ours, and Trace has nothing that Debug has not. */
-        log_redirect(level > LEVEL_DEBUG ? (int)LOG_DEBUG : level - LEVEL_ERROR, fd, b->show_log_origin.v);
+        log_adjust(level > LEVEL_DEBUG ? (int)LOG_DEBUG : level - LEVEL_ERROR, b->show_log_origin.v);
+        log_redirect(fd);
         fd_closep(&vm->log_fd);
-        vm->log_fd = b->log_path.given ? fd : -1;
+        vm->log_fd = fd;
         vm->logger = *b;
         json_free(vm->logger_doc);
         vm->logger_doc = q->doc;

@@ -111,7 +111,7 @@ void vm_fini(struct vm *vm)
         loop_timer_clear(vm->cfg.loop, &vm->flush);
         fd_closep(&vm->metrics_fd);
         if (vm->log_fd >= 0)
-                log_redirect(vm->cfg.base->log_level, STDERR_FILENO, false);
+                log_redirect(-1);
         fd_closep(&vm->log_fd);
         free_docs(vm);
         free(vm->boot_args);

@@ -28,7 +28,7 @@ static struct {
         char id[ID_MAX_BYTES];
         bool (*write)(void *ctx, const char *line, size_t len); /* NULL: fd */
         void *ctx;
-} conf = { .level = LOG_WARN, .fd = STDERR_FILENO }; /* const once threads run */
+} conf = { .level = LOG_WARN, .fd = -1 }; /* const once threads run */
 
 static _Atomic uint64_t nr_written, nr_dropped;
 
@@ -58,12 +58,15 @@ void log_setup(enum log_level level, bool json, const char *id)
         (void)escape(conf.id, sizeof(conf.id), id);
 }
 
-void log_redirect(int level, int fd, bool origin)
+void log_adjust(int level, bool origin)
 {
         conf.level = level;
-        conf.fd = fd;
-        conf.write = NULL;
         conf.origin = origin;
+}
+
+void log_redirect(int fd)
+{
+        conf.fd = fd;
 }
 
 void log_set_sink(bool (*sink)(void *ctx, const char *line, size_t len), void *ctx)
@@ -75,11 +78,11 @@ void log_set_sink(bool (*sink)(void *ctx, const char *line, size_t len), void *c
 /* A reader who does not read loses lines: a guest that causes them must not stop the loop so. */
 static bool put_line(const char *line, size_t len)
 {
-        struct pollfd out = { .fd = conf.fd, .events = POLLOUT };
+        struct pollfd out = { .fd = conf.fd >= 0 ? conf.fd : STDERR_FILENO, .events = POLLOUT };
 
-        if (conf.write)
+        if (conf.fd < 0 && conf.write)
                 return conf.write(conf.ctx, line, len);
-        return poll(&out, 1, 0) && write(conf.fd, line, len) > 0;
+        return poll(&out, 1, 0) && write(out.fd, line, len) > 0;
 }
 
 /* @origin: "" for what a guest caused. */

@@ -28,12 +28,17 @@ struct log_bucket {
 void log_setup(enum log_level level, bool json, const char *id);
 
 /*
- * log_redirect() - lines go elsewhere from now on, and may be of another level. Before any thread starts.
- * @level: -1: no lines at all
- * @fd: borrowed for good; what it does not take at once is lost
+ * log_adjust() - another level from now on; before any thread starts
+ * @level: enum log_level, or -1: no lines at all
  * @origin: tell file and line of our source
  */
-void log_redirect(int level, int fd, bool origin);
+void log_adjust(int level, bool origin);
+/*
+ * log_redirect() - lines go to @fd from now on, and nowhere else
+ * @fd: borrowed; what it does not take at once is lost. -1: back to where they went before.
+ * Before any thread starts, and after they ended.
+ */
+void log_redirect(int fd);
 
 /*
  * log_set_sink() - from now on lines go to @write instead of a descriptor. Before any thread starts.

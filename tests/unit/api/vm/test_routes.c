@@ -128,9 +128,12 @@ static int on_start(void *ctx, const struct vm_config *c, struct control **ret, 
         return problem_set(p, 3, "%s", (const char *)ctx);
 }
 
-static struct vm_config base = {
-        .id = "", .cpus = 1, .memory_bytes = 128ull << 20, .guest_cid = 3, .rng = true
-};
+static struct vm_config base = { .id = "",
+                                 .cpus = 1,
+                                 .memory_bytes = 128ull << 20,
+                                 .log_limit_bytes = CONFIG_LOG_MIN,
+                                 .guest_cid = 3,
+                                 .rng = true };
 static struct vm vm;
 
 static void set_up(void)
