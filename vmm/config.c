@@ -13,6 +13,23 @@
 
 const char *const config_platform_names[] = { "auto", "native", "acpi", NULL };
 
+static int check_balloon(const struct vm_config *c, struct problem *p)
+{
+        const struct config_balloon *b = &c->balloon;
+
+        if (b->target_bytes >= c->memory_bytes)
+                return problem_set(p, VMM_E_USAGE,
+                                   "a balloon of %llu MiB is too large for a memory of %llu MiB: use less",
+                                   (unsigned long long)(b->target_bytes / MIB),
+                                   (unsigned long long)(c->memory_bytes / MIB));
+        if (b->stats_interval_ns && b->stats_interval_ns < CONFIG_STATS_MIN_NS)
+                return problem_set(
+                        p, VMM_E_USAGE,
+                        "statistics of the balloon every %llu ms are too many: use stats=1s or more",
+                        (unsigned long long)(b->stats_interval_ns / 1000000));
+        return 0;
+}
+
 int config_check(const struct vm_config *c, struct problem *p)
 {
         if (!c->kernel)
@@ -38,5 +55,5 @@ int config_check(const struct vm_config *c, struct problem *p)
                 return problem_set(p, VMM_E_USAGE,
                                    "guest CID %llu is reserved: use --guest-cid with 3 or more",
                                    (unsigned long long)c->guest_cid);
-        return 0;
+        return check_balloon(c, p);
 }

@@ -12,12 +12,13 @@
 #include "vmm/base/log.h"
 #include "vmm/base/rate.h"
 
-#define CONFIG_DISKS_MAX  16u
-#define CONFIG_SERIAL_MAX 20u  /* bytes of a disk's serial id: virtio 1.2, 5.2.6 */
-#define CONFIG_CPUS_MAX   255u /* ids of the local APIC that every kernel understands */
-#define CONFIG_MEMORY_MIN (32ull << 20)
-#define CONFIG_MEMORY_MAX (1ull << 40)
-#define CONFIG_LOG_MIN    (256ull << 10) /* half of it holds the longest record twice */
+#define CONFIG_DISKS_MAX    16u
+#define CONFIG_SERIAL_MAX   20u           /* bytes of a disk's serial id: virtio 1.2, 5.2.6 */
+#define CONFIG_STATS_MIN_NS 1000000000ull /* of the balloon: each is work for the guest */
+#define CONFIG_CPUS_MAX     255u          /* ids of the local APIC that every kernel understands */
+#define CONFIG_MEMORY_MIN   (32ull << 20)
+#define CONFIG_MEMORY_MAX   (1ull << 40)
+#define CONFIG_LOG_MIN      (256ull << 10) /* half of it holds the longest record twice */
 
 enum config_platform {
         PLATFORM_AUTO,   /* native for our own kernel, ACPI for others */
@@ -32,6 +33,14 @@ struct config_disk {
         bool direct; /* O_DIRECT, past the host's page cache */
         char serial[CONFIG_SERIAL_MAX + 1];
         struct rate_config rate; /* all 0: no limit */
+};
+
+/* Memory that the guest frees comes back by itself as long as this is on. */
+struct config_balloon {
+        bool on;
+        uint64_t target_bytes;      /* to be taken from the guest */
+        bool deflate_on_oom;        /* the guest takes it back rather than kill a process */
+        uint64_t stats_interval_ns; /* 0: no statistics */
 };
 
 struct vm_config {
@@ -53,6 +62,7 @@ struct vm_config {
         const char *vsock_path; /* NULL: no vsock */
         uint64_t guest_cid;
         bool rng;
+        struct config_balloon balloon;
         const char *serial; /* "stdio", "off" or a file */
 
         const char *api_path;     /* Unix socket of the API; NULL: none */

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "guest/protocol.h"
+#include "virtio/balloon/balloon.h"
 #include "virtio/blk/blk.h"
 #include "virtio/mmio/mmio.h"
 #include "virtio/rng/rng.h"
@@ -33,7 +34,7 @@ struct slot {
 struct devices {
         struct devices_env env;
         struct worker *worker;
-        struct virtio_dev *vsock; /* one of the slots' */
+        struct virtio_dev *vsock, *balloon; /* of the slots'; NULL: none */
         unsigned nr;
         struct slot slots[DEVICES_MAX];
         struct arch_device list[DEVICES_MAX];
@@ -114,6 +115,29 @@ static unsigned nr_rng(const struct devices *d)
         return d->env.config->rng;
 }
 
+static int new_balloon(struct devices *d, unsigned i, struct virtio_dev **ret)
+{
+        const struct config_balloon *balloon = &d->env.config->balloon;
+        struct balloon_config cfg = {
+                .loop = d->env.loop,
+                .mem = d->env.mem,
+                .target_bytes = balloon->target_bytes,
+                .deflate_on_oom = balloon->deflate_on_oom,
+                .stats_interval_ns = balloon->stats_interval_ns,
+        };
+        int r = balloon_new(&cfg, ret);
+
+        (void)i;
+        if (!r)
+                d->balloon = *ret;
+        return r;
+}
+
+static unsigned nr_balloon(const struct devices *d)
+{
+        return d->env.config->balloon.on;
+}
+
 static const struct {
         unsigned (*count)(const struct devices *d);
         int (*make)(struct devices *d, unsigned i, struct virtio_dev **ret);
@@ -121,6 +145,7 @@ static const struct {
         { nr_blk, new_blk },
         { nr_vsock, new_vsock },
         { nr_rng, new_rng },
+        { nr_balloon, new_balloon },
 };
 
 /* Gives a device its registers, its interrupt and a kick for each queue. */

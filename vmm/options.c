@@ -15,6 +15,7 @@
 #include "vmm/base/io.h"
 #include "vmm/base/json.h"
 #include "vmm/base/parse.h"
+#include "vmm/options_priv.h"
 #include "vmm/status.h"
 
 #define CONFIG_FILE_MAX (1u << 20)
@@ -35,6 +36,7 @@ enum kind {
         KIND_SWITCH,
         KIND_CHOICE,
         KIND_DISK,
+        KIND_BALLOON,
         KIND_CONFIG,
         KIND_MODE,
 };
@@ -83,15 +85,19 @@ static const struct option table[] = {
         GROUP("Devices"),
         { .name = "image",
           .kind = KIND_DISK,
-          .arg = "FILE[,rw]",
-          .help = "the root disk, /dev/vda; unless rw, changes stay in the guest's memory" },
+          .arg = "FILE[,WORDS]",
+          .help = "the root disk, /dev/vda; unless rw, changes stay in the guest's memory; see --disk" },
         { .name = "disk",
           .kind = KIND_DISK,
           .arg = "FILE[,WORDS]",
-          .help = "another disk, writable unless ro; also: direct, serial=ID" },
+          .help = "another disk, writable unless ro; also: direct, serial=ID, bw=SIZE a second, iops=N" },
         FIELD("vsock", KIND_TEXT, vsock_path, "SOCKET", "Unix socket that leads into the guest"),
         FIELD("guest-cid", KIND_U64, guest_cid, "N", "vsock address of the guest (3)"),
         FIELD("rng", KIND_SWITCH, rng, "on|off", "entropy device (on)"),
+        { .name = "balloon",
+          .kind = KIND_BALLOON,
+          .arg = "WORDS",
+          .help = "off, SIZE to take from the guest, deflate-on-oom, stats=TIME (free memory comes back)" },
         FIELD("serial", KIND_TEXT, serial, "stdio|off|FILE",
               "where the guest's console goes (stdio); Ctrl-A x ends"),
         GROUP("Life"),
@@ -126,7 +132,7 @@ static const struct option table[] = {
         MODE("version", OPTIONS_VERSION, "the version"),
 };
 
-static int add_disk(struct options *o, const struct option *opt, const char *value, struct problem *p);
+static int set_words(struct options *o, const struct option *opt, const char *value, struct problem *p);
 static int read_config_file(struct options *o, const char *path, struct problem *p);
 
 static const struct option *find(const char *name)
@@ -218,7 +224,8 @@ static int set(struct options *o, const struct option *opt, const char *value, s
         case KIND_CHOICE:
                 return set_choice(field, opt, value, p);
         case KIND_DISK:
-                return add_disk(o, opt, value, p);
+        case KIND_BALLOON:
+                return set_words(o, opt, value, p);
         case KIND_CONFIG:
                 return read_config_file(o, value, p);
         case KIND_MODE:
@@ -228,37 +235,6 @@ static int set(struct options *o, const struct option *opt, const char *value, s
                 break;
         }
         return 0;
-}
-
-static int set_disk_word(struct config_disk *d, const struct option *opt, const char *word, struct problem *p)
-{
-        size_t len;
-
-        if (!strcmp(word, "ro") || !strcmp(word, "rw")) {
-                d->read_only = word[1] == 'o';
-        } else if (!strcmp(word, "direct")) {
-                d->direct = true;
-        } else if (!strncmp(word, "serial=", 7)) {
-                len = strlen(word + 7);
-                if (!len || len > CONFIG_SERIAL_MAX)
-                        return problem_set(p, VMM_E_USAGE, "--%s: serial '%s' must have 1 to %u bytes",
-                                           opt->name, word + 7, CONFIG_SERIAL_MAX);
-                memcpy(d->serial, word + 7, len + 1);
-        } else {
-                return problem_set(p, VMM_E_USAGE,
-                                   "--%s: unknown setting '%s': ro, rw, direct and serial=ID are known",
-                                   opt->name, word);
-        }
-        return 0;
-}
-
-static void move_image_first(struct vm_config *c)
-{
-        struct config_disk image = c->disks[c->nr_disks - 1];
-
-        memmove(&c->disks[1], &c->disks[0], (c->nr_disks - 1) * sizeof(image));
-        c->disks[0] = image;
-        c->has_image = true;
 }
 
 static char *keep_text(struct options *o, const char *text)
@@ -276,31 +252,16 @@ static char *keep_text(struct options *o, const char *text)
         return copy;
 }
 
-static int add_disk(struct options *o, const struct option *opt, const char *value, struct problem *p)
+/* Words between commas are cut apart in a copy that lasts. */
+static int set_words(struct options *o, const struct option *opt, const char *value, struct problem *p)
 {
-        bool is_image = !strcmp(opt->name, "image");
-        struct vm_config *c = &o->config;
-        struct config_disk *d = &c->disks[c->nr_disks];
-        char *rest, *word;
+        char *words = keep_text(o, value);
 
-        if (is_image && c->has_image)
-                return problem_set(p, VMM_E_USAGE, "--image is given twice: use --disk for further disks");
-        if (c->nr_disks == CONFIG_DISKS_MAX)
-                return problem_set(p, VMM_E_USAGE, "more than %u disks", CONFIG_DISKS_MAX);
-        rest = keep_text(o, value);
-        if (!rest)
+        if (!words)
                 return problem_set(p, VMM_E_HOST, "out of memory");
-        *d = (struct config_disk){ .path = rest, .read_only = is_image };
-        c->nr_disks++;
-        (void)strsep(&rest, ",");
-        if (!*d->path)
-                return problem_set(p, VMM_E_USAGE, "--%s: FILE is missing", opt->name);
-        while ((word = strsep(&rest, ",")))
-                if (set_disk_word(d, opt, word, p))
-                        return -1;
-        if (is_image)
-                move_image_first(c);
-        return 0;
+        if (opt->kind == KIND_DISK)
+                return options_add_disk(&o->config, opt->name, words, p);
+        return options_set_balloon(&o->config.balloon, words, p);
 }
 
 static int set_from_file(void *ctx, const char *key, const char *value, struct problem *p)
@@ -371,6 +332,7 @@ int options_read(struct options *o, int argc, char **argv, struct problem *p)
                         .memory_bytes = UNSET,
                         .guest_cid = 3,
                         .rng = true,
+                        .balloon.on = true,
                         .serial = "stdio",
                         .boot_timeout_ns = 60000000000ull,
                         .grace_ns = 10000000000ull,

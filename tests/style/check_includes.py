@@ -16,6 +16,7 @@ ALLOWED = {
     'vmm/arch': BASE | {'vmm/mem', 'vmm/bus', 'vmm/kvm', 'vmm/boot'},
     'virtio/core': BASE | {'vmm/mem', 'vmm/bus/irq.h'},
     'virtio/mmio': BASE | {'vmm/bus', 'virtio/core'},
+    'virtio/balloon': BASE | {'vmm/mem', 'virtio/core'},
     'virtio/blk': BASE | {'vmm/mem', 'virtio/core'},
     'virtio/rng': BASE | {'vmm/mem', 'virtio/core'},
     'virtio/vsock': BASE | {'vmm/mem', 'virtio/core'},

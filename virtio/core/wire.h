@@ -20,10 +20,11 @@
 #define VIRTIO_F_VERSION_1     32
 
 /* 5 Device Types */
-#define VIRTIO_ID_NET   1u
-#define VIRTIO_ID_BLOCK 2u
-#define VIRTIO_ID_RNG   4u
-#define VIRTIO_ID_VSOCK 19u
+#define VIRTIO_ID_NET     1u
+#define VIRTIO_ID_BLOCK   2u
+#define VIRTIO_ID_RNG     4u
+#define VIRTIO_ID_BALLOON 5u
+#define VIRTIO_ID_VSOCK   19u
 
 /* 2.7.5 The Virtqueue Descriptor Table */
 struct vring_desc {

@@ -68,6 +68,14 @@ int must_check gmem_read(struct gmem *mem, gpa_t at, void *dst, size_t n);
 int must_check gmem_write(struct gmem *mem, gpa_t at, const void *src, size_t n);
 int must_check gmem_fill(struct gmem *mem, gpa_t at, uint8_t value, uint64_t n);
 
+/*
+ * gmem_discard() - the memory of whole pages goes back to the host; they read as zero until they are written again.
+ *                  What lies between the first and the last view of a file is left as it is.
+ * @ret_bytes: how much went
+ * Return: 0, GMEM_FAULT (not pages, or not all in one region: nothing is done), or a negative errno.
+ */
+int must_check gmem_discard(struct gmem *mem, gpa_t at, uint64_t len, uint64_t *ret_bytes);
+
 /* Ring indexes: loaded and stored once, with the order in the name. Misaligned: GMEM_FAULT. */
 int must_check gmem_load_le16_acquire(struct gmem *mem, gpa_t at, uint16_t *ret);
 int must_check gmem_store_le16_release(struct gmem *mem, gpa_t at, uint16_t v);

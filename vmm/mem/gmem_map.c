@@ -74,15 +74,26 @@ int gmem_add_ram(struct gmem *mem, gpa_t at, uint64_t size)
                 .hva = p,
                 .reserved = reserved,
                 .reserved_size = reserved_size,
+                .file_from = size,
+                .file_to = size,
         };
         mem->nr_regions++;
         return 0;
 }
 
+static void remember_view(struct gmem_region *r, uint64_t from, uint64_t to)
+{
+        bool is_first = r->file_from == r->size;
+
+        r->file_from = num_min(r->file_from, from);
+        r->file_to = is_first ? to : num_max(r->file_to, to);
+}
+
 int gmem_map_file(struct gmem *mem, gpa_t at, uint64_t len, int fd, uint64_t offset)
 {
         uint64_t whole = num_align_up(len, GMEM_PAGE_BYTES);
-        uint8_t *p = gmem_resolve(mem, at, whole, NULL);
+        struct gmem_region *r = NULL;
+        uint8_t *p = gmem_resolve(mem, at, whole, &r);
 
         if (!p || !num_is_aligned(at.v, GMEM_PAGE_BYTES) || !num_is_aligned(offset, GMEM_PAGE_BYTES))
                 return GMEM_FAULT;
@@ -90,6 +101,7 @@ int gmem_map_file(struct gmem *mem, gpa_t at, uint64_t len, int fd, uint64_t off
                  (off_t)offset) == MAP_FAILED)
                 return err_new(-errno);
         (void)!madvise(p, whole, MADV_DONTDUMP);
+        remember_view(r, at.v - r->base, at.v - r->base + whole);
         return 0;
 }
 

@@ -12,7 +12,8 @@ struct gmem_region {
         uint8_t *hva;
         void *reserved; /* the whole mapping, guard pages and alignment included */
         size_t reserved_size;
-        _Atomic uint64_t *dirty; /* a bit a page, or NULL */
+        uint64_t file_from, file_to; /* offsets: views of files lie between them; from == to == size: none */
+        _Atomic uint64_t *dirty;     /* a bit a page, or NULL */
 };
 
 struct gmem {

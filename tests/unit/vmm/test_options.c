@@ -46,6 +46,16 @@ START_TEST(test_what_is_wrong_is_said)
                 { { "--" }, VMM_E_USAGE, "unexpected '--'" },
                 { { "--disk", "a,serial=" }, VMM_E_USAGE, "1 to 20" },
                 { { "--disk", "a,serial=123456789012345678901" }, VMM_E_USAGE, "1 to 20" },
+                { { "--disk", "a,bw=" }, VMM_E_USAGE, "'bw=' is not a size a second, such as bw=10M" },
+                { { "--disk", "a,bw=0" }, VMM_E_USAGE, "'bw=0' is not a size" },
+                { { "--disk", "a,bw=10M/s" }, VMM_E_USAGE, "'bw=10M/s' is not a size" },
+                { { "--disk", "a,bw=16777216T" }, VMM_E_USAGE, "is not a size" },
+                { { "--image", "a,iops=0" }, VMM_E_USAGE, "--image: 'iops=0' is not a number of requests" },
+                { { "--disk", "a,iops=1k" }, VMM_E_USAGE, "'iops=1k' is not a number" },
+                { { "--disk", "a,ops=1" }, VMM_E_USAGE, "bw=SIZE and iops=N are known" },
+                { { "--balloon", "" }, VMM_E_USAGE, "--balloon: '' is unknown" },
+                { { "--balloon", "64M,oom" }, VMM_E_USAGE, "'oom' is unknown" },
+                { { "--balloon", "stats=5" }, VMM_E_USAGE, "'stats=5' is unknown" },
                 { { "--disk", ",ro" }, VMM_E_USAGE, "FILE is missing" },
                 { { "--config", "/nonexistent" }, VMM_E_INPUT, "cannot read" },
         };
@@ -85,6 +95,57 @@ START_TEST(test_what_is_right_is_taken)
         ck_assert(o.config.disks[1].read_only);
         ck_assert_int_eq(config_check(&o.config, &p), 0);
         options_fini(&o);
+}
+END_TEST
+
+START_TEST(test_rates_and_balloons)
+{
+        static const char *const words[WORDS_MAX + 1] = { "--disk=d,bw=10M,iops=100", "--image=i,iops=1",
+                                                          "--balloon=64M,stats=5s,deflate-on-oom" },
+                                                   *const off[WORDS_MAX + 1] = { "--balloon=64M",
+                                                                                 "--balloon=off" };
+        const struct rate_config *rate;
+        struct problem p;
+        struct options o;
+
+        ck_assert_int_eq(read_words(&o, words, &p), 0);
+        rate = &o.config.disks[1].rate;
+        ck_assert(rate->bandwidth.size == 10 << 20 && rate->bandwidth.refill_ms == 1000);
+        ck_assert(rate->ops.size == 100 && rate->ops.refill_ms == 1000 && !rate->ops.one_time_burst);
+        rate = &o.config.disks[0].rate;
+        ck_assert(!rate->bandwidth.size && rate->ops.size == 1);
+        ck_assert(o.config.balloon.on && o.config.balloon.deflate_on_oom);
+        ck_assert_uint_eq(o.config.balloon.target_bytes, 64 << 20);
+        ck_assert_uint_eq(o.config.balloon.stats_interval_ns, 5000000000ull);
+        options_fini(&o);
+        ck_assert_int_eq(read_words(&o, off, &p), 0);
+        ck_assert(!o.config.balloon.on && !o.config.balloon.target_bytes);
+        options_fini(&o);
+}
+END_TEST
+
+START_TEST(test_limits_of_the_balloon)
+{
+        static const struct {
+                struct config_balloon balloon;
+                bool ok;
+        } rows[] = {
+                { { .target_bytes = (64 << 20) - 1 }, true },  { { .target_bytes = 64 << 20 }, false },
+                { { .stats_interval_ns = 0 }, true },          { { .stats_interval_ns = 999999999 }, false },
+                { { .stats_interval_ns = 1000000000 }, true },
+        };
+
+        for (unsigned i = 0; i < array_size(rows); i++) {
+                struct vm_config c = { .kernel = "k",
+                                       .cpus = 1,
+                                       .memory_bytes = 64 << 20,
+                                       .guest_cid = 3,
+                                       .balloon = rows[i].balloon,
+                                       .log_limit_bytes = CONFIG_LOG_MIN };
+                struct problem p = { 0 };
+
+                ck_assert_msg((config_check(&c, &p) == 0) == rows[i].ok, "row %u: %s", i, p.text);
+        }
 }
 END_TEST
 
@@ -211,6 +272,7 @@ int main(void)
         const TTest *const tests[] = {
                 test_what_is_wrong_is_said, test_what_is_right_is_taken, test_disks_up_to_the_limit,
                 test_a_file_says_the_same,  test_a_file_that_is_wrong,   test_limits_of_the_configuration,
+                test_rates_and_balloons,    test_limits_of_the_balloon,
         };
 
         return run_tests("options", tests, array_size(tests));

@@ -1,0 +1,117 @@
+/*
+ * Options whose value is a list of words.
+ * Input:  words of a person or a program.
+ * Runs:   main thread.
+ * Limits: CONFIG_DISKS_MAX disks.
+ */
+#include <string.h>
+
+#include "vmm/base/parse.h"
+#include "vmm/options_priv.h"
+#include "vmm/status.h"
+
+/* A second's worth may come at once: what a person means by "a second". */
+#define RATE_REFILL_MS 1000u
+
+static int set_serial(struct config_disk *d, const char *name, const char *text, struct problem *p)
+{
+        size_t len = strlen(text);
+
+        if (!len || len > CONFIG_SERIAL_MAX)
+                return problem_set(p, VMM_E_USAGE, "--%s: serial '%s' must have 1 to %u bytes", name, text,
+                                   CONFIG_SERIAL_MAX);
+        memcpy(d->serial, text, len + 1);
+        return 0;
+}
+
+static int set_rate(struct rate_bucket_config *ret, const char *name, const char *word, struct problem *p)
+{
+        bool is_bytes = *word == 'b';
+        const char *text = strchr(word, '=') + 1;
+        uint64_t v;
+
+        if (!(is_bytes ? parse_size(text, &v) : parse_u64(text, &v)) || !v)
+                return problem_set(p, VMM_E_USAGE, "--%s: '%s' is not a %s a second, such as %s", name, word,
+                                   is_bytes ? "size" : "number of requests",
+                                   is_bytes ? "bw=10M" : "iops=100");
+        *ret = (struct rate_bucket_config){ .size = v, .refill_ms = RATE_REFILL_MS };
+        return 0;
+}
+
+static int set_disk_word(struct config_disk *d, const char *name, const char *word, struct problem *p)
+{
+        if (!strcmp(word, "ro") || !strcmp(word, "rw"))
+                d->read_only = word[1] == 'o';
+        else if (!strcmp(word, "direct"))
+                d->direct = true;
+        else if (!strncmp(word, "serial=", 7))
+                return set_serial(d, name, word + 7, p);
+        else if (!strncmp(word, "bw=", 3))
+                return set_rate(&d->rate.bandwidth, name, word, p);
+        else if (!strncmp(word, "iops=", 5))
+                return set_rate(&d->rate.ops, name, word, p);
+        else
+                return problem_set(p, VMM_E_USAGE,
+                                   "--%s: unknown setting '%s': ro, rw, direct, serial=ID, bw=SIZE and "
+                                   "iops=N are known",
+                                   name, word);
+        return 0;
+}
+
+static void move_image_first(struct vm_config *c)
+{
+        struct config_disk image = c->disks[c->nr_disks - 1];
+
+        memmove(&c->disks[1], &c->disks[0], (c->nr_disks - 1) * sizeof(image));
+        c->disks[0] = image;
+        c->has_image = true;
+}
+
+int options_add_disk(struct vm_config *c, const char *name, char *words, struct problem *p)
+{
+        bool is_image = !strcmp(name, "image");
+        struct config_disk *d = &c->disks[c->nr_disks];
+        const char *word;
+
+        if (is_image && c->has_image)
+                return problem_set(p, VMM_E_USAGE, "--image is given twice: use --disk for further disks");
+        if (c->nr_disks == CONFIG_DISKS_MAX)
+                return problem_set(p, VMM_E_USAGE, "more than %u disks", CONFIG_DISKS_MAX);
+        *d = (struct config_disk){ .path = strsep(&words, ","), .read_only = is_image };
+        c->nr_disks++;
+        if (!*d->path)
+                return problem_set(p, VMM_E_USAGE, "--%s: FILE is missing", name);
+        while ((word = strsep(&words, ",")))
+                if (set_disk_word(d, name, word, p))
+                        return -1;
+        if (is_image)
+                move_image_first(c);
+        return 0;
+}
+
+static int set_balloon_word(struct config_balloon *b, const char *word, struct problem *p)
+{
+        if (!strcmp(word, "off"))
+                b->on = false;
+        else if (!strcmp(word, "deflate-on-oom"))
+                b->deflate_on_oom = true;
+        else if (!strncmp(word, "stats=", 6) && parse_duration(word + 6, &b->stats_interval_ns))
+                return 0;
+        else if (!parse_size(word, &b->target_bytes))
+                return problem_set(p, VMM_E_USAGE,
+                                   "--balloon: '%s' is unknown: off, a SIZE such as 64M, deflate-on-oom and "
+                                   "stats=TIME are known",
+                                   word);
+        return 0;
+}
+
+int options_set_balloon(struct config_balloon *b, char *words, struct problem *p)
+{
+        const char *word;
+
+        *b = (struct config_balloon){ .on = true };
+        while ((word = strsep(&words, ",")))
+                if (set_balloon_word(b, word, p))
+                        return -1;
+        return 0;
+}
