@@ -48,7 +48,7 @@ struct cli_command {
 /* All of them, in the order of vmlet --help; ends with NULL (commands.c). */
 extern const struct cli_command *const cli_commands[];
 
-extern const struct cli_command cli_exec, cli_shell;
+extern const struct cli_command cli_completion, cli_exec, cli_shell;
 
 /*
  * cli_parse() - options up to the first word that is none, or "--"

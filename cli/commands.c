@@ -10,5 +10,6 @@
 const struct cli_command *const cli_commands[] = {
         &cli_exec,
         &cli_shell,
+        &cli_completion,
         NULL,
 };
