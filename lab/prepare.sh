@@ -80,6 +80,23 @@ find_kvm() {
     fi
 }
 
+# open_shell: interactive, where a guest can run. The lab has no terminal of its own: it gets one, of this one's size.
+open_shell() {
+    local settings size status=0
+    if [ "$where" = host ]; then
+        exec bash --rcfile lab/shellrc -i
+    fi
+    settings=$(stty -g 2>/dev/null) || give_up "--shell needs a terminal"
+    size=$(stty size)
+    say "opening the lab; leave it with exit"
+    # shellcheck disable=SC2064
+    trap "stty '$settings'" EXIT
+    stty raw -echo
+    lab/run -m 8192 -t 999999 -e TERM -e VMLET_KERNEL -- script -qec \
+        "stty rows ${size% *} cols ${size#* }; exec bash --rcfile lab/shellrc -i" /dev/null || status=$?
+    return $status
+}
+
 # on_kvm [OPTION OF lab/run...] -- COMMAND...: where a guest can run. On the host -t SECONDS and -o are honoured.
 on_kvm() {
     local limit=600 out=

@@ -3,9 +3,12 @@ import importlib.util
 import json
 import os
 import pathlib
+import pty
 import re
+import select
 import signal
 import subprocess
+import termios
 import time
 
 import pytest
@@ -122,3 +125,28 @@ def test_mistakes(words, message):
 ])
 def test_only_the_beginning_of_the_mark_waits(data, kept):
     assert pump.kept_back(data, b'MARK') == kept
+
+
+def test_a_shell_for_people():
+    """./quickstart --shell is a shell on a terminal, wherever guests can run, and leaves the terminal as it was."""
+    pid, terminal = pty.fork()
+    if not pid:
+        os.chdir(ROOT)
+        os.execv('./quickstart', ['./quickstart', '--shell'])
+    before = termios.tcgetattr(terminal)
+    typed = [(b'(vmlet)', b'vmlet --version; test -t 0 && echo is-a-termi""nal\n'), (b'is-a-terminal', b'exit 3\n')]
+    shown, end = b'', time.monotonic() + 120
+    while time.monotonic() < end:
+        if select.select([terminal], [], [], 1)[0]:
+            try:
+                shown += os.read(terminal, 4096)
+            except OSError:
+                break
+        if typed and typed[0][0] in shown:
+            os.write(terminal, typed.pop(0)[1])
+        if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            break
+    after = termios.tcgetattr(terminal)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 3, shown.decode(errors='replace')
+    assert b'vmlet 0.' in shown and after == before
