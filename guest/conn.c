@@ -87,6 +87,7 @@ static void finish_exec(struct conn *c)
         close_stdin(c);
         close_fd(&c->out.fd);
         close_fd(&c->err.fd);
+        c->service->nr_execs -= c->pid != 0;
         c->pid = 0;
         c->id = 0;
         c->ended = false;
@@ -110,6 +111,10 @@ static void on_exec(struct conn *c, uint32_t id, const struct protocol_exec *req
                 text_set(&why, "this agent does not have these options");
                 fault = PROTOCOL_FAULT_UNSUPPORTED;
         }
+        if (!fault && c->service->frozen) {
+                text_set(&why, "the guest is frozen: let it go on first");
+                fault = PROTOCOL_FAULT_BUSY;
+        }
         if (!fault)
                 fault = spawn_start(req, &spawn, &why, &error);
         if (fault) {
@@ -117,6 +122,7 @@ static void on_exec(struct conn *c, uint32_t id, const struct protocol_exec *req
                 return;
         }
         c->pid = spawn.pid;
+        c->service->nr_execs++;
         c->id = id;
         c->in = spawn.in;
         c->in_done = spawn.in < 0;
@@ -199,7 +205,11 @@ static void on_simple(struct conn *c, const struct protocol_frame *frame, const 
         struct service *s = c->service;
         struct protocol_frame done = { .type = PROTOCOL_DONE, .id = frame->id };
 
-        if (frame->type == PROTOCOL_SHUTDOWN && !s->stopping) {
+        if (frame->type == PROTOCOL_PING) {
+                s->out_len += protocol_put_u32(s->out + s->out_len, PROTOCOL_DONE, frame->id, s->nr_execs);
+                return;
+        }
+        if (!s->stopping) {
                 int r = protocol_parse_shutdown(bytes, frame->len, &s->shutdown);
 
                 if (r) {
@@ -225,13 +235,11 @@ static void on_frame(struct conn *c, const struct protocol_frame *frame, const u
         } else if (frame->type == PROTOCOL_EXEC) {
                 if (!(r = protocol_parse_exec(bytes, frame->len, &exec)))
                         on_exec(c, frame->id, &exec);
-        } else if (frame->type == PROTOCOL_FILE) {
-                conn_worker_start(c, frame, bytes);
         } else if (frame->type == PROTOCOL_STDIN) {
                 on_stdin(c, frame, bytes);
         } else if (frame->type == PROTOCOL_SHUTDOWN || frame->type == PROTOCOL_PING) {
                 on_simple(c, frame, bytes);
-        } else {
+        } else if (!conn_request(c, frame, bytes, &r)) {
                 conn_reply_error(c, frame->id, PROTOCOL_FAULT_UNSUPPORTED, 0, "this agent does not have it");
         }
         if (r)
@@ -409,7 +417,7 @@ bool conn_run(struct conn *c)
         if (c->fd < 0)
                 return false;
         if (c->worker) {
-                if (c->hangup)
+                if (c->hangup && !c->worker_half_closes)
                         kill(c->worker, SIGTERM);
                 return false;
         }

@@ -24,6 +24,8 @@
 struct service {
         int epoll_fd;
         bool stopping;
+        bool frozen;       /* FREEZE: no command can be started */
+        uint32_t nr_execs; /* that run */
         struct protocol_welcome welcome;
         struct protocol_shutdown shutdown; /* valid once stopping */
         uint8_t in[CONN_IN_SIZE];
@@ -47,6 +49,7 @@ struct conn {
         bool greeted, readable, hangup, closing;
         struct held rx, tx; /* a frame that is not whole; frames that the socket did not take */
         pid_t worker;       /* the child that has the socket for itself, 0 = none; see child.h */
+        bool worker_half_closes;
 
         pid_t pid; /* 0 = no command */
         uint32_t id;

@@ -12,9 +12,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#include "guest/child.h"
-#include "guest/file.h"
-
 void conn_reply_error(struct conn *c, uint32_t id, uint32_t fault, int error, const char *text)
 {
         struct service *s = c->service;
@@ -49,15 +46,15 @@ static void watch_socket(struct conn *c, uint32_t events)
         epoll_ctl(c->service->epoll_fd, EPOLL_CTL_MOD, c->fd, &event);
 }
 
-void conn_worker_start(struct conn *c, const struct protocol_frame *frame, const uint8_t *bytes)
+void conn_worker_start(struct conn *c, const struct protocol_frame *frame, const uint8_t *bytes,
+                       const struct conn_job *job)
 {
         struct service *s = c->service;
-        bool has_input = file_has_input(bytes, frame->len);
-        struct child_plan plan = { .run = file_serve,
+        struct child_plan plan = { .run = job->run,
                                    .fd = c->fd,
                                    .frame = frame,
                                    .payload = bytes,
-                                   .rest_len = has_input ? s->behind : 0,
+                                   .rest_len = job->has_input ? s->behind : 0,
                                    .unsent = s->out,
                                    .unsent_len = s->out_len };
         struct text why;
@@ -73,6 +70,7 @@ void conn_worker_start(struct conn *c, const struct protocol_frame *frame, const
                 return;
         }
         c->worker = pid;
+        c->worker_half_closes = job->half_closes;
         s->behind -= plan.rest_len;
         s->out_len = 0;
         watch_socket(c, EPOLLRDHUP);

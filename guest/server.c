@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "guest/machine.h"
 #include "guest/vsock.h"
 
 #define TAG_SHIFT    2
@@ -185,6 +186,8 @@ static bool step_shutdown(struct server *s, bool has_children)
 
         if (!s->deadline_ms) {
                 s->deadline_ms = now + s->service.shutdown.grace_ms + 1;
+                if (s->service.frozen)
+                        (void)!machine_freeze(false); /* else only SIGKILL reaches them */
                 s->ops->signal_all(SIGTERM);
                 return false;
         }

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "guest/environment.h"
 #include "guest/user.h"
 
 #define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -199,7 +200,7 @@ static bool open_pipes(bool with_stdin, int ends[3][2])
 
 uint32_t spawn_start(const struct protocol_exec *req, struct spawn *ret, struct text *ret_why, int *ret_errno)
 {
-        static const char *args[PROTOCOL_ARGS_MAX + 1], *env[PROTOCOL_ENV_MAX + 3];
+        static const char *args[PROTOCOL_ARGS_MAX + 1], *env[PROTOCOL_ENV_MAX + ENVIRONMENT_ITEMS_MAX + 3];
         static struct user user;
         int ends[3][2];
 
@@ -208,7 +209,7 @@ uint32_t spawn_start(const struct protocol_exec *req, struct spawn *ret, struct 
                 return PROTOCOL_FAULT_NO_USER;
         protocol_strings(req->args, req->nr_args, args);
         protocol_strings(req->env, req->nr_env, env);
-        complete_environment(env, req->nr_env, &user);
+        complete_environment(env, environment_complete(env, req->nr_env), &user);
 
         bool with_stdin = req->flags & PROTOCOL_EXEC_STDIN;
         bool opened = open_pipes(with_stdin, ends) && (with_stdin || open_null() >= 0);
