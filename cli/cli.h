@@ -48,6 +48,8 @@ struct cli_command {
 /* All of them, in the order of vmlet --help; ends with NULL (commands.c). */
 extern const struct cli_command *const cli_commands[];
 
+extern const struct cli_command cli_run, cli_create, cli_start, cli_stop, cli_kill, cli_rm, cli_wait;
+extern const struct cli_command cli_ps, cli_inspect, cli_pause, cli_unpause;
 extern const struct cli_command cli_completion, cli_exec, cli_shell;
 
 /*

@@ -8,8 +8,19 @@
 
 /* In the order of vmlet --help. */
 const struct cli_command *const cli_commands[] = {
+        &cli_run,
         &cli_exec,
         &cli_shell,
+        &cli_ps,
+        &cli_create,
+        &cli_start,
+        &cli_stop,
+        &cli_kill,
+        &cli_rm,
+        &cli_wait,
+        &cli_pause,
+        &cli_unpause,
+        &cli_inspect,
         &cli_completion,
         NULL,
 };

@@ -1,0 +1,173 @@
+/*
+ * The options of run and create.
+ * Input:  the command line and the environment (the user).
+ * Runs:   the tool's only thread.
+ * Limits: those of record.h and of the protocol.
+ */
+#include "cli/asked.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "sandbox/images.h"
+#include "sandbox/limits.h"
+#include "vmm/base/parse.h"
+
+#define MEMORY_DEFAULT (512ull << 20)
+#define MEMORY_MIN     (32ull << 20)
+#define MEMORY_UNIT    (2ull << 20)
+#define DISK_DEFAULT   (8ull << 30)
+
+/* What a person who named no command gets: the best shell there is. */
+static const char *const shell[] = { "/bin/sh", "-c",
+                                     "command -v bash >/dev/null && exec bash -l; exec sh -l" };
+
+static int read_env(struct asked *a, struct problem *p)
+{
+        const char *terminal = a->tty ? getenv("TERM") : NULL;
+
+        if (terminal && *terminal && env_add(&a->env, "TERM", "--tty", p))
+                return -1;
+        for (size_t i = 0; i < a->env_files.n; i++)
+                if (env_add_file(&a->env, a->env_files.items[i], p))
+                        return -1;
+        for (size_t i = 0; i < a->env_words.n; i++)
+                if (env_add(&a->env, a->env_words.items[i], "--env", p))
+                        return -1;
+        for (size_t i = 0; i < a->env.nr; i++)
+                if (record_add(&a->record.env, a->env.items[i]))
+                        return problem_set(p, CLI_FAILED, "out of memory");
+        return 0;
+}
+
+static int read_sizes(struct asked *a, struct problem *p)
+{
+        struct record *r = &a->record;
+
+        r->cpus_milli = 1000;
+        if (a->cpus && !limits_parse_cpus(a->cpus, &r->cpus_milli))
+                return problem_set(p, CLI_FAILED, "--cpus %.32s: write 2 or 1.5, from 0.01 to 255", a->cpus);
+        r->memory_bytes = a->memory_bytes ? a->memory_bytes : MEMORY_DEFAULT;
+        if (r->memory_bytes < MEMORY_MIN || r->memory_bytes > UINT64_MAX / 2)
+                return problem_set(p, CLI_FAILED, "--memory: at least 32M");
+        r->memory_bytes = (r->memory_bytes + MEMORY_UNIT - 1) / MEMORY_UNIT * MEMORY_UNIT;
+        r->disk_bytes = a->rm ? 0 : DISK_DEFAULT;
+        if (a->disk && !strcmp(a->disk, "none"))
+                r->disk_bytes = 0;
+        else if (a->disk && (!parse_size(a->disk, &r->disk_bytes) || !r->disk_bytes))
+                return problem_set(p, CLI_FAILED, "--disk %.32s: write a size such as 8G, or none", a->disk);
+        if (a->disk_rate && !r->disk_bytes)
+                return problem_set(p, CLI_FAILED, "--disk-rate: there is no disk; say --disk SIZE too");
+        if (a->cpu_shares && (a->cpu_shares < 2 || a->cpu_shares > 262144))
+                return problem_set(p, CLI_FAILED, "--cpu-shares: from 2 to 262144");
+        if (a->pids > 4194304)
+                return problem_set(p, CLI_FAILED, "--pids-limit: at most 4194304");
+        r->cpu_shares = a->cpu_shares;
+        r->pids = a->pids;
+        return 0;
+}
+
+static int read_names(struct asked *a, struct problem *p)
+{
+        struct record *r = &a->record;
+
+        if (a->name && !sandbox_is_name(a->name))
+                return problem_set(
+                        p, CLI_FAILED,
+                        "--name '%.80s': 1 to %u letters, digits, '_', '.' and '-', the first a letter or "
+                        "digit, and not 12 hexadecimal digits",
+                        a->name, SANDBOX_NAME_MAX);
+        if (a->hostname && !sandbox_is_name(a->hostname))
+                return problem_set(p, CLI_FAILED, "--hostname '%.80s': letters, digits, '.' and '-'",
+                                   a->hostname);
+        for (size_t i = 0; i < a->labels.n; i++) {
+                const char *label = a->labels.items[i];
+
+                if (!*label || *label == '=')
+                        return problem_set(p, CLI_FAILED, "--label '%.64s': write NAME or NAME=VALUE", label);
+                if (record_add(&r->labels, label))
+                        return problem_set(p, CLI_FAILED, "out of memory");
+        }
+        r->name = a->name;
+        r->hostname = a->hostname ? a->hostname : a->name;
+        return 0;
+}
+
+static int read_command(struct asked *a, char **argv, int nr, struct problem *p)
+{
+        bool wants_shell = !nr && a->interactive && a->tty;
+        const char *const *from = wants_shell ? shell : (const char *const *)argv;
+
+        if (wants_shell)
+                nr = (int)array_size(shell);
+        for (int i = 0; i < nr; i++)
+                if (record_add(&a->record.args, from[i]))
+                        return problem_set(p, CLI_FAILED, "out of memory");
+        return 0;
+}
+
+static int find_files(struct asked *a, const struct paths *paths, struct problem *p)
+{
+        if (images_find(paths, a->record.image, &a->image_path, p) ||
+            images_find_kernel(paths, a->kernel, &a->kernel_path, p))
+                return -1;
+        a->record.image_path = a->image_path;
+        a->record.kernel = a->kernel_path;
+        return 0;
+}
+
+static void fill_plain(struct asked *a)
+{
+        struct record *r = &a->record;
+        struct timespec now;
+
+        clock_gettime(CLOCK_REALTIME, &now);
+        r->created_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+        r->user = a->user;
+        r->workdir = a->workdir;
+        r->disk_rate = a->disk_rate;
+        r->temporary = a->rm;
+        r->interactive = a->interactive;
+        r->tty = a->tty;
+        r->lifetime_ns = a->lifetime_ns;
+        r->boot_timeout_ns = a->boot_timeout_ns;
+}
+
+int asked_read(const struct cli_command *command, int argc, char **argv, const struct paths *paths,
+               struct asked *a, struct problem *p)
+{
+        int at = 0, r = cli_parse(command, argc, argv, a, &at, p);
+
+        if (r)
+                return r;
+        if (at >= argc)
+                return problem_set(p, CLI_FAILED, "which image? vmlet %s %s", command->name, command->usage);
+        a->record.image = argv[at++];
+        if (at < argc && !strcmp(argv[at], "--"))
+                at++;
+        else if (at < argc && argv[at][0] == '-')
+                return problem_set(p, CLI_FAILED,
+                                   "%.64s: options go before the image, or write -- before the command",
+                                   argv[at]);
+        if (!keys_parse(a->detach_keys ? a->detach_keys : KEYS_DEFAULT, &a->keys))
+                return problem_set(p, CLI_FAILED,
+                                   "--detach-keys %.64s: write letters or ctrl-LETTER with commas between",
+                                   a->detach_keys);
+        if (read_names(a, p) || read_sizes(a, p) || read_env(a, p) ||
+            read_command(a, argv + at, argc - at, p))
+                return -1;
+        fill_plain(a);
+        return find_files(a, paths, p);
+}
+
+void asked_fini(struct asked *a)
+{
+        record_fini(&a->record);
+        env_fini(&a->env);
+        free(a->env_words.items);
+        free(a->env_files.items);
+        free(a->labels.items);
+        free(a->image_path);
+        free(a->kernel_path);
+}

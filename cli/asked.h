@@ -1,0 +1,29 @@
+#pragma once
+/*
+ * What run and create are asked for: their common options, as a record.
+ */
+#include "cli/cli.h"
+#include "cli/env.h"
+#include "cli/keys.h"
+#include "sandbox/record.h"
+#include "sandbox/sandbox.h"
+
+struct asked {
+        struct cli_list env_words, env_files, labels;
+        const char *name, *hostname, *user, *workdir, *cpus, *disk, *disk_rate, *kernel, *detach_keys;
+        bool interactive, tty, detach, rm;
+        uint64_t memory_bytes, lifetime_ns, boot_timeout_ns, pids, cpu_shares;
+        struct keys keys;
+        struct env env;
+        char *image_path, *kernel_path;
+        struct record record; /* borrows from all of these */
+};
+
+/*
+ * asked_read() - options, IMAGE, and the command behind it
+ * @a: zeroed; asked_fini() is due in either case
+ * Return: 0, 1 when --help was shown, or -1 with @p.
+ */
+int must_check asked_read(const struct cli_command *command, int argc, char **argv, const struct paths *paths,
+                          struct asked *a, struct problem *p);
+void asked_fini(struct asked *a);

@@ -1,0 +1,136 @@
+/*
+ * From a sandbox's folder to its running command, and for who watches, to the end.
+ * Input:  a record that was checked.
+ * Runs:   the tool's only thread.
+ * Limits: none of its own.
+ */
+#include "cli/boot.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/session.h"
+#include "sandbox/life.h"
+#include "sandbox/store.h"
+#include "vmm/base/cleanup.h"
+
+static void reap(pid_t pid)
+{
+        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+                continue;
+}
+
+/* Nothing in it is worth a clean end: it is temporary, or its command was never there. */
+static void kill_monitor(const struct boot *b, const struct launch *l)
+{
+        struct problem ignored = { 0 };
+
+        /* Its own way out tells how it ended; who is told needs no file. */
+        if (b->record->temporary || life_kill(b->sandbox, &ignored))
+                (void)kill(l->pid, SIGKILL);
+        reap(l->pid);
+}
+
+static int run_session(const struct boot *b, struct session_result *ret, struct problem *p)
+{
+        const struct record *r = b->record;
+        struct session_config config = {
+                .socket = b->sandbox->agent,
+                .name = r->name ? r->name : b->sandbox->id,
+                .exec = { .flags = PROTOCOL_EXEC_DETACH | PROTOCOL_EXEC_MAIN,
+                          .cwd = r->workdir,
+                          .user = r->user,
+                          .args = r->args.items,
+                          .env = r->env.items },
+                .interactive = b->watch && b->interactive && r->interactive,
+                .tty = r->tty,
+                .background = !b->watch,
+                .keys = r->tty ? b->keys : NULL,
+                .in = 0,
+                .out = 1,
+                .err = 2,
+        };
+
+        /* Who watches a temporary one has all of its output. */
+        if (!r->temporary || !b->watch)
+                config.exec.flags |= PROTOCOL_EXEC_LOG;
+        return session_run(&config, ret, p);
+}
+
+/* The monitor ended under the session's feet: how? Return: as boot_run(). */
+static int explain_end(const struct boot *b, struct problem *p)
+{
+        const char *name = b->record->name ? b->record->name : b->sandbox->id;
+        struct life_status status;
+
+        life_look(b->sandbox, &status);
+        if (life_is_alive(&status))
+                return -1;
+        if (status.has_main)
+                return status.code;
+        *p = (struct problem){ 0 };
+        if (!strcmp(status.reason, "lifetime"))
+                return problem_set(p, status.code, "sandbox %s: its lifetime is over", name);
+        return problem_set(p, CLI_FAILED, "sandbox %s ended: %.400s", name, status.reason);
+}
+
+/* The command has ended, was left, or never began. */
+static int end(const struct boot *b, const struct launch *l, int status, bool left, struct problem *p)
+{
+        if (status >= 0 && (!b->watch || left))
+                return status;
+        if (status < 0 && p->status == CLI_FAILED && waitpid(l->pid, NULL, WNOHANG) == l->pid)
+                status = explain_end(b, p);
+        else if (status < 0 || b->record->temporary)
+                kill_monitor(b, l);
+        else
+                reap(l->pid); /* it powers itself off */
+        if (b->record->temporary)
+                store_drop(b->paths, b->sandbox);
+        return status;
+}
+
+static void on_signal(int number)
+{
+        (void)number;
+}
+
+/* Until the session is there to pass signals on, they end the wait for the guest. */
+static int start(const struct boot *b, struct launch *ret, struct problem *p)
+{
+        static const int numbers[] = { SIGINT, SIGTERM, SIGHUP };
+        const struct sigaction ours = { .sa_handler = on_signal };
+        struct sigaction before[array_size(numbers)];
+        int r;
+
+        for (size_t i = 0; i < array_size(numbers); i++)
+                (void)sigaction(numbers[i], &ours, &before[i]);
+        r = life_start(b->paths, b->sandbox, b->record, b->lock, ret, p);
+        for (size_t i = 0; i < array_size(numbers); i++)
+                (void)sigaction(numbers[i], &before[i], NULL);
+        return r;
+}
+
+int boot_run(struct boot *b, struct problem *p)
+{
+        struct session_result result = { 0 };
+        struct launch launch;
+        int status = start(b, &launch, p);
+
+        if (status < 0 && b->record->temporary)
+                store_drop(b->paths, b->sandbox);
+        fd_closep(&b->lock);
+        if (status < 0)
+                return -1;
+        if (b->record->args.nr)
+                status = end(b, &launch, run_session(b, &result, p), result.detached, p);
+        if (status >= 0 && b->watch && result.detached)
+                fprintf(stderr, "\nleft running: vmlet attach %s\n", b->sandbox->id);
+        launch_fini(&launch);
+        return status;
+}

@@ -1,0 +1,151 @@
+/*
+ * vmlet run, create: a new sandbox.
+ * Input:  the command line and standard input (the user).
+ * Runs:   the tool's only thread.
+ * Limits: those of asked.h.
+ */
+#include <stdio.h>
+
+#include "cli/asked.h"
+#include "cli/boot.h"
+#include "sandbox/store.h"
+#include "vmm/base/cleanup.h"
+
+static const struct cli_option options[] = {
+        { 0, "boot-timeout", CLI_DURATION, "TIME", offsetof(struct asked, boot_timeout_ns),
+          "give the guest that long to be ready (60s)" },
+        { 0, "cpus", CLI_TEXT, "N[.M]", offsetof(struct asked, cpus),
+          "processors (1); with a fraction, no more time than that" },
+        { 'c', "cpu-shares", CLI_NUMBER, "N", offsetof(struct asked, cpu_shares),
+          "share of the host's processors when they are busy (1024)" },
+        { 'd', "detach", CLI_FLAG, NULL, offsetof(struct asked, detach),
+          "leave it running, and print its ID" },
+        { 0, "detach-keys", CLI_TEXT, "KEYS", offsetof(struct asked, detach_keys),
+          "keys that leave it running (ctrl-p,ctrl-q); '' for none" },
+        { 0, "disk", CLI_TEXT, "SIZE|none", offsetof(struct asked, disk),
+          "for what the guest writes (8G; with --rm none: in memory)" },
+        { 0, "disk-rate", CLI_TEXT, "WORDS", offsetof(struct asked, disk_rate),
+          "limit of that disk, such as bw=20M/s,iops=500" },
+        { 'e', "env", CLI_LIST, "NAME[=VALUE]", offsetof(struct asked, env_words),
+          "set a variable; without a value, the one of this shell" },
+        { 0, "env-file", CLI_LIST, "FILE", offsetof(struct asked, env_files),
+          "set the variables of a file, one a line" },
+        { 0, "hostname", CLI_TEXT, "NAME", offsetof(struct asked, hostname),
+          "what the guest calls itself (the name or ID)" },
+        { 'i', "interactive", CLI_FLAG, NULL, offsetof(struct asked, interactive),
+          "pass standard input to the command" },
+        { 0, "kernel", CLI_TEXT, "NAME|FILE", offsetof(struct asked, kernel), "another guest kernel" },
+        { 'l', "label", CLI_LIST, "NAME[=VALUE]", offsetof(struct asked, labels), "something to find it by" },
+        { 0, "lifetime", CLI_DURATION, "TIME", offsetof(struct asked, lifetime_ns),
+          "stop the sandbox that long after its start" },
+        { 'm', "memory", CLI_SIZE, "SIZE", offsetof(struct asked, memory_bytes),
+          "memory of the guest (512M)" },
+        { 0, "name", CLI_TEXT, "NAME", offsetof(struct asked, name), "call it so" },
+        { 0, "pids-limit", CLI_NUMBER, "N", offsetof(struct asked, pids),
+          "at most that many processes in the guest" },
+        { 0, "rm", CLI_FLAG, NULL, offsetof(struct asked, rm), "remove it when it has ended" },
+        { 't', "tty", CLI_FLAG, NULL, offsetof(struct asked, tty), "give the command a terminal" },
+        { 'u', "user", CLI_TEXT, "USER[:GROUP]", offsetof(struct asked, user),
+          "run the command as this user of the guest (root)" },
+        { 'w', "workdir", CLI_TEXT, "DIR", offsetof(struct asked, workdir),
+          "start the command in this directory (/)" },
+        { 0 },
+};
+
+static int start(struct asked *a, const struct paths *paths, struct problem *p)
+{
+        cleanup(sandbox_fini) struct sandbox s = SANDBOX_NONE;
+        struct boot boot = { .paths = paths,
+                             .sandbox = &s,
+                             .record = &a->record,
+                             .lock = -1,
+                             .watch = !a->detach,
+                             .interactive = a->interactive,
+                             .keys = &a->keys };
+        int status;
+
+        if (!a->detach && !a->record.args.nr)
+                return problem_set(p, CLI_FAILED,
+                                   "which command? For a shell use -it, to leave the sandbox running -d");
+        if (store_new(paths, &a->record, &s, &boot.lock, p))
+                return -1;
+        status = boot_run(&boot, p);
+        if (!status && a->detach)
+                puts(s.id);
+        return status;
+}
+
+static int run(const struct cli_command *command, int argc, char **argv)
+{
+        cleanup(asked_fini) struct asked a = { 0 };
+        struct problem problem = { 0 };
+        struct paths paths;
+        int status = paths_find(&paths, &problem);
+
+        if (!status)
+                status = asked_read(command, argc, argv, &paths, &a, &problem);
+        if (status > 0)
+                return 0;
+        if (!status)
+                status = start(&a, &paths, &problem);
+        return status < 0 ? cli_complain(command, &problem) : status;
+}
+
+static int make(struct asked *a, const struct paths *paths, struct problem *p)
+{
+        cleanup(sandbox_fini) struct sandbox s = SANDBOX_NONE;
+        cleanup(fd_closep) int lock = -1;
+
+        if (a->rm)
+                return problem_set(p, CLI_FAILED,
+                                   "--rm is for run: what was only created would be gone at once");
+        if (store_new(paths, &a->record, &s, &lock, p))
+                return -1;
+        puts(s.id);
+        return 0;
+}
+
+static int create(const struct cli_command *command, int argc, char **argv)
+{
+        cleanup(asked_fini) struct asked a = { 0 };
+        struct problem problem = { 0 };
+        struct paths paths;
+        int status = paths_find(&paths, &problem);
+
+        if (!status)
+                status = asked_read(command, argc, argv, &paths, &a, &problem);
+        if (status > 0)
+                return 0;
+        if (!status)
+                status = make(&a, &paths, &problem);
+        return status < 0 ? cli_complain(command, &problem) : status;
+}
+
+const struct cli_command cli_run = {
+        .name = "run",
+        .usage = "[OPTION]... IMAGE [COMMAND [ARG]...]",
+        .summary = "Make a sandbox and run a command in it",
+        .details = "IMAGE is a name that `vmlet images` lists, or the path of a file. Without a command, -it "
+                   "gives a\n"
+                   "shell, and -d a sandbox that waits for `vmlet exec`. The sandbox ends with its command.\n"
+                   "\n"
+                   "The exit status is the command's own; 128 and the signal's number if a signal ended it;\n"
+                   "127 if there is no such command, 126 if it cannot be run, 124 if the lifetime was over,\n"
+                   "125 if vmlet itself failed.\n"
+                   "\n"
+                   "Examples:\n"
+                   "  vmlet run --rm debian python3 -c 'print(6 * 7)'\n"
+                   "  vmlet run --rm -it debian\n"
+                   "  vmlet run -d --name box -m 2G --cpus 2 debian\n",
+        .options = options,
+        .run = run,
+};
+
+const struct cli_command cli_create = {
+        .name = "create",
+        .usage = "[OPTION]... IMAGE [COMMAND [ARG]...]",
+        .summary = "Make a sandbox without starting it",
+        .details = "Prints its ID. `vmlet start` starts it.\n",
+        .options = options,
+        .run = create,
+};

@@ -1,0 +1,27 @@
+#pragma once
+/*
+ * Starting a monitor for a sandbox.
+ */
+#include <sys/types.h>
+
+#include "sandbox/record.h"
+#include "sandbox/sandbox.h"
+
+struct launch {
+        pid_t pid;
+        int ready; /* the reading end of its --ready-fd; -1 once used */
+};
+#define LAUNCH_NONE ((struct launch){ .ready = -1 })
+
+/*
+ * launch_start() - start vmm, in a session of its own, with its working folder where the sockets are
+ * @lock: of the sandbox, inherited by vmm; stays the caller's
+ * Return: 0, or -1 with @p.
+ */
+int must_check launch_start(const struct sandbox *s, const struct record *r, int lock, struct launch *ret,
+                            struct problem *p);
+
+/* launch_wait_ready() - Return: 0 when the agent is ready, -EPIPE when vmm ended before, -EINTR when a signal came. */
+int must_check launch_wait_ready(struct launch *l);
+
+void launch_fini(struct launch *l);

@@ -1,0 +1,148 @@
+/*
+ * Client of a monitor's control socket.
+ * Input:  answers of a monitor (untrusted).
+ * Runs:   any thread of the tool, which waits.
+ * Limits: MONITOR_ANSWER_MAX bytes and ANSWER_S seconds an answer.
+ */
+#include "sandbox/monitor.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "sandbox/text.h"
+#include "vmm/base/cleanup.h"
+
+#define ANSWER_S    10
+#define LINE_MAX_IN 512u /* of an answer's first line */
+
+enum monitor_reply monitor_parse(const char *bytes, size_t n, const char **ret, size_t *ret_len)
+{
+        const char *end = memchr(bytes, '\n', n < LINE_MAX_IN ? n : LINE_MAX_IN);
+        size_t len = 0, at = 3;
+
+        if (!end)
+                return n < LINE_MAX_IN ? MONITOR_MORE : MONITOR_BAD;
+        *ret = bytes + 4;
+        *ret_len = (size_t)(end - bytes) - 4;
+        if (end - bytes >= 4 && !memcmp(bytes, "ERR ", 4))
+                return MONITOR_REFUSED;
+        if (end - bytes < 4 || memcmp(bytes, "OK ", 3))
+                return MONITOR_BAD;
+        for (; bytes[at] >= '0' && bytes[at] <= '9' && len <= MONITOR_ANSWER_MAX; at++)
+                len = len * 10 + (size_t)(bytes[at] - '0');
+        if (bytes + at != end || len > MONITOR_ANSWER_MAX)
+                return MONITOR_BAD;
+        *ret = end + 1;
+        *ret_len = len;
+        return n - (size_t)(end + 1 - bytes) < len ? MONITOR_MORE : MONITOR_OK;
+}
+
+int monitor_connect(const struct sandbox *s)
+{
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        struct timeval limit = { .tv_sec = ANSWER_S };
+        cleanup(fd_closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        memcpy(address.sun_path, s->control, strlen(s->control));
+        if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) < 0 ||
+            setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0 ||
+            connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+                return err_new(-errno);
+        return steal_fd(&fd);
+}
+
+pid_t monitor_pid(int fd)
+{
+        struct ucred peer;
+        socklen_t size = sizeof(peer);
+
+        return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 ? 0 : peer.pid;
+}
+
+static int failed(const struct sandbox *s, int e, struct problem *p)
+{
+        if (e == ENOENT || e == ECONNREFUSED)
+                return problem_set(p, SANDBOX_FAILED, "sandbox %s does not run: vmlet start %s", s->id,
+                                   s->id);
+        if (e == EAGAIN)
+                return problem_set(p, SANDBOX_FAILED,
+                                   "the monitor of sandbox %s does not answer: vmlet kill %s", s->id, s->id);
+        return problem_set(p, SANDBOX_FAILED, "the monitor of sandbox %s: %s", s->id, strerror(e));
+}
+
+static int refused(const struct sandbox *s, const char *words, size_t len, struct problem *p)
+{
+        char text[300];
+
+        text_printable(words, len, text, sizeof(text));
+        (void)!problem_set(p, SANDBOX_FAILED, "sandbox %s: its monitor says: %s", s->id, text);
+        return len >= 11 && !memcmp(words, "unsupported", 11) ? -ENOTSUP : -1;
+}
+
+static int receive(const struct sandbox *s, int fd, char *bytes, char **ret, struct problem *p)
+{
+        for (size_t n = 0;;) {
+                ssize_t more = recv(fd, bytes + n, MONITOR_ANSWER_MAX + LINE_MAX_IN - n, 0);
+                enum monitor_reply reply;
+                const char *at;
+                size_t len;
+
+                if (more < 0 && errno == EINTR)
+                        continue;
+                if (more <= 0)
+                        return failed(s, more ? errno : ECONNRESET, p);
+                n += (size_t)more;
+                reply = monitor_parse(bytes, n, &at, &len);
+                if (reply == MONITOR_REFUSED)
+                        return refused(s, at, len, p);
+                if (reply == MONITOR_BAD)
+                        return failed(s, EPROTO, p);
+                if (reply == MONITOR_MORE)
+                        continue;
+                if (ret && !(*ret = strndup(at, len)))
+                        return failed(s, ENOMEM, p);
+                return 0;
+        }
+}
+
+int monitor_ask(const struct sandbox *s, const char *line, char **ret, struct problem *p)
+{
+        cleanup(fd_closep) int fd = monitor_connect(s);
+        cleanup(freep) char *bytes = malloc(MONITOR_ANSWER_MAX + LINE_MAX_IN);
+        char request[128];
+        int n = snprintf(request, sizeof(request), "%s\n", line);
+
+        if (fd < 0)
+                return failed(s, -fd, p);
+        if (!bytes || n >= (int)sizeof(request))
+                return failed(s, ENOMEM, p);
+        if (send(fd, request, (size_t)n, MSG_NOSIGNAL) < 0)
+                return failed(s, errno, p);
+        return receive(s, fd, bytes, ret, p);
+}
+
+ssize_t monitor_line(int fd, char *line, size_t size)
+{
+        size_t n = 0;
+
+        while (n < size - 1) {
+                ssize_t r = recv(fd, line + n, 1, 0);
+
+                if (r < 0 && errno == EINTR)
+                        continue;
+                if (r < 0)
+                        return err_new(-errno);
+                if (!r)
+                        return 0;
+                if (line[n++] == '\n')
+                        break;
+        }
+        line[n] = 0;
+        return (ssize_t)n;
+}

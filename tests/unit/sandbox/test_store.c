@@ -1,0 +1,279 @@
+/*
+ * Folders of sandboxes: made, listed, removed, and put in order whatever state a killed tool left.
+ */
+#include "sandbox/store.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "sandbox/lock.h"
+#include "sandbox/names.h"
+#include "tests/unit/run.h"
+#include "tests/unit/sandbox/folders.h"
+
+static struct paths paths;
+static struct problem problem;
+static struct sandbox sandbox;
+static int lock;
+
+static struct record asked(const char *name, bool temporary)
+{
+        return (struct record){ .name = name,
+                                .image = "image",
+                                .image_path = "/image",
+                                .kernel = "/kernel",
+                                .temporary = temporary,
+                                .memory_bytes = 1 << 30 };
+}
+
+static int make(const char *name, bool temporary)
+{
+        struct record r = asked(name, temporary);
+
+        problem = (struct problem){ 0 };
+        return store_new(&paths, &r, &sandbox, &lock, &problem);
+}
+
+static void set_up(void)
+{
+        folders_make();
+        ck_assert_int_eq(paths_find(&paths, &problem), 0);
+}
+
+static bool exists(const char *below, const char *id)
+{
+        char path[512];
+
+        snprintf(path, sizeof(path), "%s/%s%s", folders_top, below, id);
+        return !access(path, F_OK);
+}
+
+static void make_old(const char *below)
+{
+        char path[512];
+        struct timespec times[2] = { { .tv_sec = time(NULL) - 60 }, { .tv_sec = time(NULL) - 60 } };
+
+        snprintf(path, sizeof(path), "%s/%s", folders_top, below);
+        ck_assert_int_eq(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+START_TEST(test_life_of_a_folder)
+{
+        struct store_entry *entries;
+        struct record back;
+        size_t nr;
+
+        set_up();
+        ck_assert_int_eq(make("foo", _i), 0);
+        ck_assert(lock_is_held(sandbox.folder));
+        ck_assert_int_eq(store_list(&paths, &entries, &nr, &problem), 0);
+        ck_assert_uint_eq(nr, 1);
+        ck_assert_str_eq(entries[0].id, sandbox.id);
+        ck_assert_int_eq(entries[0].temporary, _i);
+        free(entries);
+        ck_assert_int_eq(record_read(sandbox.folder, &back, &problem), 0);
+        ck_assert_str_eq(back.name, "foo");
+        ck_assert_uint_eq(back.memory_bytes, 1 << 30);
+        record_fini(&back);
+        /* One that runs is left alone by everybody. */
+        ck_assert_int_eq(store_remove(&paths, &sandbox, &problem), -1);
+        store_repair(&paths);
+        ck_assert_int_eq(sandbox_find("foo", &sandbox, &problem), 0);
+        close(lock);
+        ck_assert(!lock_is_held(sandbox.folder));
+        ck_assert_int_eq(store_remove(&paths, &sandbox, &problem), 0);
+        ck_assert(!exists("data/vmlet/sandboxes/by-name/", "foo"));
+        ck_assert(!exists("data/vmlet/sandboxes/", sandbox.id));
+        ck_assert(!exists("run/vmlet/", sandbox.id));
+        ck_assert_int_eq(make("foo", _i), 0); /* the name is free again */
+        close(lock);
+        folders_remove();
+}
+END_TEST
+
+START_TEST(test_names_are_unique)
+{
+        char first[SANDBOX_ID_SIZE];
+
+        set_up();
+        ck_assert_int_eq(make("foo", false), 0);
+        memcpy(first, sandbox.id, sizeof(first));
+        close(lock);
+        ck_assert_int_eq(make("foo", true), -1);
+        ck_assert_ptr_nonnull(strstr(problem.text, "in use"));
+        ck_assert_int_eq(sandbox_find("foo", &sandbox, &problem), 0);
+        ck_assert_str_eq(sandbox.id, first);
+        ck_assert(!exists("run/vmlet/.new-", first));
+        folders_remove();
+}
+END_TEST
+
+START_TEST(test_one_of_many_gets_the_name)
+{
+        int won = 0;
+
+        set_up();
+        for (int i = 0; i < 20; i++)
+                if (!fork())
+                        _exit(make("foo", i % 2) ? 1 : 0);
+        for (int i = 0; i < 20; i++) {
+                int status;
+
+                ck_assert_int_gt(wait(&status), 0);
+                won += !status;
+        }
+        /* The winner's lock is gone with its process: a temporary one may be swept, but not before it is looked at. */
+        ck_assert_int_eq(won, 1);
+        folders_remove();
+}
+END_TEST
+
+/* Every state in which a tool may have been killed. */
+START_TEST(test_repair)
+{
+        set_up();
+        ck_assert_int_eq(make("kept", false), 0);
+        close(lock);
+        folders_add("data/vmlet/sandboxes/.new-0123456789ab");
+        folders_write("data/vmlet/sandboxes/.new-0123456789ab/config.json", "{\"id\":");
+        folders_write("data/vmlet/sandboxes/.new-0123456789ab/running", "");
+        folders_add("data/vmlet/sandboxes/.new-ba9876543210");
+        folders_add("data/vmlet/sandboxes/.del-111111111111");
+        folders_write("data/vmlet/sandboxes/.del-111111111111/disk.img", "x");
+        ck_assert_int_eq(symlinkat("0123456789ab", AT_FDCWD,
+                                   strcat(strcpy((char[256]){ 0 }, paths.data), "/sandboxes/by-name/half")),
+                         0);
+        folders_add("run/vmlet/222222222222"); /* sockets of one that is gone */
+        folders_write("run/vmlet/222222222222/agent", "");
+        folders_add("run/vmlet/333333333333"); /* a temporary one that has ended */
+        folders_write("run/vmlet/333333333333/config.json", "{}");
+        folders_write("run/vmlet/333333333333/running", "");
+        folders_add("run/vmlet/.new-444444444444");
+        make_old("data/vmlet/sandboxes/.new-0123456789ab");
+        store_repair(&paths);
+        ck_assert(!exists("data/vmlet/sandboxes/.new-", "0123456789ab"));
+        ck_assert(exists("data/vmlet/sandboxes/.new-", "ba9876543210")); /* young: its maker may be at work */
+        ck_assert(!exists("data/vmlet/sandboxes/.del-", "111111111111"));
+        ck_assert(!exists("data/vmlet/sandboxes/by-name/", "half"));
+        ck_assert(!exists("run/vmlet/", "222222222222"));
+        ck_assert(!exists("run/vmlet/", "333333333333"));
+        ck_assert(exists("run/vmlet/.new-", "444444444444"));
+        ck_assert_int_eq(sandbox_find("kept", &sandbox, &problem), 0);
+        make_old("data/vmlet/sandboxes/.new-ba9876543210");
+        make_old("run/vmlet/.new-444444444444");
+        store_repair(&paths);
+        ck_assert(!exists("data/vmlet/sandboxes/.new-", "ba9876543210"));
+        ck_assert(!exists("run/vmlet/.new-", "444444444444"));
+        folders_remove();
+}
+END_TEST
+
+START_TEST(test_nothing_is_left_of_what_cannot_be_made)
+{
+        struct record r = asked("foo", false);
+
+        set_up();
+        ck_assert_int_eq(record_add(&r.args, "not \xff UTF-8"), 0);
+        ck_assert_int_eq(store_new(&paths, &r, &sandbox, &lock, &problem), -1);
+        ck_assert_ptr_nonnull(strstr(problem.text, "UTF-8"));
+        ck_assert(!exists("data/vmlet/sandboxes/by-name/", "foo"));
+        ck_assert(!exists("data/vmlet/sandboxes/.new-", r.id));
+        record_fini(&r);
+        folders_remove();
+}
+END_TEST
+
+START_TEST(test_record_cut_at_every_length)
+{
+        struct record r = asked("foo", false), back;
+        char whole[4096], path[SANDBOX_FOLDER_MAX + 16];
+        size_t len;
+        FILE *f;
+
+        set_up();
+        ck_assert_int_eq(record_add(&r.args, "a \"quoted\" word"), 0);
+        ck_assert_int_eq(record_add(&r.env, "A=\xc3\xa4"), 0);
+        ck_assert_int_eq(store_new(&paths, &r, &sandbox, &lock, &problem), 0);
+        close(lock);
+        snprintf(path, sizeof(path), "%s/config.json", sandbox.folder);
+        f = fopen(path, "r");
+        ck_assert_ptr_nonnull(f);
+        len = fread(whole, 1, sizeof(whole) - 1, f);
+        fclose(f);
+        whole[len] = 0;
+        ck_assert_int_eq(record_parse(whole, "it", &back, &problem), 0);
+        ck_assert_str_eq(back.args.items[0], "a \"quoted\" word");
+        ck_assert_str_eq(back.env.items[0], "A=\xc3\xa4");
+        record_fini(&back);
+        len--; /* the last line feed is not missed */
+        while (len--) {
+                whole[len] = 0;
+                problem = (struct problem){ 0 };
+                ck_assert_int_eq(record_parse(whole, "it", &back, &problem), -1);
+                ck_assert_int_ne(problem.status, 0);
+        }
+        record_fini(&r);
+        folders_remove();
+}
+END_TEST
+
+START_TEST(test_record_refuses)
+{
+        static const char *const texts[] = {
+                "",
+                "[]",
+                "{}",
+                "null",
+                "{\"id\": 5}",
+                "{\"id\":\"../../../etc1\",\"image_path\":\"/i\",\"kernel\":\"/k\"}",
+                "{\"id\":\"0123456789ab\",\"name\":\"../x\",\"image_path\":\"/i\",\"kernel\":\"/k\"}",
+                "{\"id\":\"0123456789ab\",\"image_path\":\"/i\",\"kernel\":\"/k\",\"memory_bytes\":\"much\"}",
+        };
+        struct record back;
+
+        for (size_t i = 0; i < array_size(texts); i++) {
+                problem = (struct problem){ 0 };
+                ck_assert_msg(record_parse(texts[i], "it", &back, &problem) == -1, "%s", texts[i]);
+        }
+        /* What a newer tool wrote is passed over. */
+        ck_assert_int_eq(
+                record_parse("{\"id\":\"0123456789ab\",\"image_path\":\"/i\",\"kernel\":\"/k\",\"later\":1}",
+                             "it", &back, &problem),
+                0);
+        record_fini(&back);
+}
+END_TEST
+
+START_TEST(test_read_only_folder)
+{
+        if (!geteuid())
+                return; /* root writes everywhere; the functional tests have a read-only mount */
+        set_up();
+        folders_add("data/vmlet/sandboxes");
+        ck_assert_int_eq(chmod(paths.data, 0500), 0);
+        ck_assert_int_eq(make("foo", false), -1);
+        ck_assert_int_eq(chmod(paths.data, 0700), 0);
+        folders_remove();
+}
+END_TEST
+
+int main(void)
+{
+        const struct run_test tests[] = {
+                { test_life_of_a_folder, 2 },
+                { test_names_are_unique, 1 },
+                { test_one_of_many_gets_the_name, 1 },
+                { test_repair, 1 },
+                { test_nothing_is_left_of_what_cannot_be_made, 1 },
+                { test_record_cut_at_every_length, 1 },
+                { test_record_refuses, 1 },
+                { test_read_only_folder, 1 },
+        };
+
+        return run_loop_tests("store", tests, array_size(tests));
+}
