@@ -14,10 +14,13 @@
 #include <sys/socket.h>
 
 #include "guest/protocol.h"
+#include "virtio/blk/blk.h"
 #include "virtio/vsock/vsock.h"
 #include "vmm/base/err.h"
 #include "vmm/base/log.h"
 #include "vmm/base/num.h"
+#include "vmm/config.h"
+#include "vmm/status.h"
 
 #define NS_PER_MS 1000000u
 
@@ -220,6 +223,59 @@ uint64_t control_uptime_ns(const struct control *c)
 enum control_cause control_cause(const struct control *c)
 {
         return c->cause;
+}
+
+static struct virtio_dev *balloon_of(struct control *c)
+{
+        return c->cfg.devices ? devices_balloon(c->cfg.devices) : NULL;
+}
+
+int control_balloon_set(struct control *c, uint64_t target_bytes)
+{
+        struct virtio_dev *dev = balloon_of(c);
+
+        return dev ? balloon_set_target(dev, target_bytes) : err_new(-ENODEV);
+}
+
+int control_balloon_interval(struct control *c, uint64_t interval_ns)
+{
+        struct virtio_dev *dev = balloon_of(c);
+
+        if (!dev)
+                return err_new(-ENODEV);
+        return interval_ns < CONFIG_STATS_MIN_NS ? err_new(-EINVAL) : balloon_set_interval(dev, interval_ns);
+}
+
+int control_balloon_state(struct control *c, struct balloon_state *ret)
+{
+        struct virtio_dev *dev = balloon_of(c);
+
+        if (!dev)
+                return err_new(-ENODEV);
+        balloon_get_state(dev, ret);
+        return 0;
+}
+
+static struct virtio_dev *disk_of(struct control *c, unsigned disk)
+{
+        return c->cfg.devices ? devices_disk(c->cfg.devices, disk) : NULL;
+}
+
+int control_disk_rate(struct control *c, unsigned disk, const struct rate_config *rate)
+{
+        struct virtio_dev *dev = disk_of(c, disk);
+
+        if (!dev)
+                return err_new(-ENODEV);
+        blk_set_rate(dev, rate);
+        return 0;
+}
+
+int control_disk_replace(struct control *c, unsigned disk, const char *path, struct problem *p)
+{
+        if (!disk_of(c, disk))
+                return problem_set(p, VMM_E_USAGE, "there is no disk %u", disk);
+        return devices_replace_disk(c->cfg.devices, disk, path, p);
 }
 
 /* The first time KVM's counters have to be opened, for which vCPUs that run stand aside for a moment. */

@@ -9,9 +9,11 @@
  *   PAUSED    no vCPU is in the guest, devices take nothing new     RUNNING, ENDING
  *   ENDING    the guest was asked to power off, or is being ended   -
  */
+#include "virtio/balloon/balloon.h"
 #include "virtio/core/device.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/loop.h"
+#include "vmm/base/rate.h"
 #include "vmm/bus/irq.h"
 #include "vmm/metrics.h"
 
@@ -71,6 +73,25 @@ int must_check control_resume(struct control *control);
 void control_ask_end(struct control *control);
 /* The same with a grace of its own, which may be 0: at once. The second time it can only shorten it. */
 void control_stop(struct control *control, uint64_t grace_ns);
+
+/*
+ * The balloon. All return 0, or -ENODEV when there is none.
+ * control_balloon_set() - -EINVAL: as much as the guest has, or more
+ * control_balloon_interval() - how often statistics come; -EINVAL: less than CONFIG_STATS_MIN_NS; -ENOTSUP: the
+ *                              device was made without them
+ */
+int must_check control_balloon_set(struct control *control, uint64_t target_bytes);
+int must_check control_balloon_interval(struct control *control, uint64_t interval_ns);
+int must_check control_balloon_state(struct control *control, struct balloon_state *ret);
+
+/*
+ * control_disk_rate() - other limits for a disk, by its number, from now on. Return: 0, or -ENODEV.
+ * control_disk_replace() - another file for it, of any size, opened and locked as the first was; what is in flight
+ *                          ends with the old one. Return: 0, or -1 with *p filled.
+ */
+int must_check control_disk_rate(struct control *control, unsigned disk, const struct rate_config *rate);
+int must_check control_disk_replace(struct control *control, unsigned disk, const char *path,
+                                    struct problem *p);
 
 /* All counters, as metrics_write() has them. */
 void control_write_metrics(struct control *control, FILE *f, enum metrics_format format);

@@ -17,9 +17,9 @@
 #define GRACE_MAX_MS 3600000u
 
 static const char *const words[] = {
-        [CONTROL_STATUS] = "status",       [CONTROL_METRICS] = "metrics", [CONTROL_PAUSE] = "pause",
-        [CONTROL_RESUME] = "resume",       [CONTROL_STOP] = "stop",       [CONTROL_KILL] = "kill",
-        [CONTROL_SUBSCRIBE] = "subscribe",
+        [CONTROL_STATUS] = "status",   [CONTROL_METRICS] = "metrics", [CONTROL_PAUSE] = "pause",
+        [CONTROL_RESUME] = "resume",   [CONTROL_STOP] = "stop",       [CONTROL_KILL] = "kill",
+        [CONTROL_BALLOON] = "balloon", [CONTROL_RATE] = "rate",       [CONTROL_SUBSCRIBE] = "subscribe",
 };
 
 static int parse_word(const char *text, enum control_word *ret)
@@ -33,6 +33,17 @@ static int parse_word(const char *text, enum control_word *ret)
         return CONTROL_E_WORD;
 }
 
+static int parse_rate(char *const *args, struct control_request *ret)
+{
+        uint64_t disk;
+
+        if (!parse_u64(args[0], &disk) || disk > UINT32_MAX || !parse_size(args[1], &ret->bandwidth) ||
+            !parse_u64(args[2], &ret->iops))
+                return CONTROL_E_ARGUMENT;
+        ret->disk = (unsigned)disk;
+        return 0;
+}
+
 static int parse_arguments(char *const *args, unsigned n, struct control_request *ret)
 {
         switch (ret->word) {
@@ -43,6 +54,11 @@ static int parse_arguments(char *const *args, unsigned n, struct control_request
                 ret->has_grace =
                         n == 1 && parse_u64(args[0], &ret->grace_ms) && ret->grace_ms <= GRACE_MAX_MS;
                 return !n || ret->has_grace ? 0 : CONTROL_E_ARGUMENT;
+        case CONTROL_BALLOON:
+                ret->has_target = n == 1 && parse_size(args[0], &ret->target_bytes);
+                return !n || ret->has_target ? 0 : CONTROL_E_ARGUMENT;
+        case CONTROL_RATE:
+                return n == 3 ? parse_rate(args, ret) : CONTROL_E_ARGUMENT;
         case CONTROL_STATUS:
         case CONTROL_PAUSE:
         case CONTROL_RESUME:

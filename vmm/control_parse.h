@@ -16,6 +16,8 @@ enum control_word {
         CONTROL_RESUME,
         CONTROL_STOP, /* [MILLISECONDS] of grace */
         CONTROL_KILL,
+        CONTROL_BALLOON, /* [SIZE] to take from the guest */
+        CONTROL_RATE,    /* DISK BANDWIDTH IOPS: bytes and requests a second, 0 for no limit */
         CONTROL_SUBSCRIBE,
 };
 
@@ -31,6 +33,10 @@ struct control_request {
         bool prometheus;
         bool has_grace;
         uint64_t grace_ms;
+        bool has_target;
+        uint64_t target_bytes;
+        unsigned disk;
+        uint64_t bandwidth, iops;
 };
 
 /*

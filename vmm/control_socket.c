@@ -135,6 +135,23 @@ static void write_status(const struct control *control, FILE *f)
                       clock_ns(CLOCK_PROCESS_CPUTIME_ID));
 }
 
+static void write_balloon(struct control *control, FILE *f)
+{
+        struct balloon_state s;
+
+        if (control_balloon_state(control, &s))
+                return;
+        (void)fprintf(f,
+                      "{\"target_bytes\":%" PRIu64 ",\"actual_bytes\":%" PRIu64
+                      ",\"deflate_on_oom\":%s,\"stats\":{",
+                      s.target_bytes, s.actual_bytes, s.deflate_on_oom ? "true" : "false");
+        for (unsigned i = 0, n = 0; i < BALLOON_NR_STATS; i++)
+                if (s.stats.known >> i & 1)
+                        (void)fprintf(f, "%s\"%s\":%" PRIu64, n++ ? "," : "", balloon_stat_names[i],
+                                      s.stats.values[i]);
+        (void)fputs("}}\n", f);
+}
+
 static void answer_report(struct client *c, const struct control_request *req)
 {
         struct control *control = c->socket->control;
@@ -148,6 +165,8 @@ static void answer_report(struct client *c, const struct control_request *req)
         }
         if (req->word == CONTROL_METRICS)
                 control_write_metrics(control, f, req->prometheus ? METRICS_PROMETHEUS : METRICS_JSON);
+        else if (req->word == CONTROL_BALLOON)
+                write_balloon(control, f);
         else
                 write_status(control, f);
         if (fclose(f))
@@ -180,6 +199,36 @@ static void stop(struct client *c, const struct control_request *req)
                 control_ask_end(control);
 }
 
+static void balloon(struct client *c, const struct control_request *req)
+{
+        struct control *control = c->socket->control;
+        struct balloon_state state;
+        int r = req->has_target ? control_balloon_set(control, req->target_bytes)
+                                : control_balloon_state(control, &state);
+
+        if (r == -EINVAL)
+                refuse(c, "the guest has no more memory than that");
+        else if (r == -ENODEV)
+                refuse(c, "there is no balloon");
+        else if (req->has_target)
+                answer_result(c, r);
+        else
+                answer_report(c, req);
+}
+
+static void rate(struct client *c, const struct control_request *req)
+{
+        const struct rate_config rate = {
+                .bandwidth = { .size = req->bandwidth, .refill_ms = RATE_REFILL_MS },
+                .ops = { .size = req->iops, .refill_ms = RATE_REFILL_MS },
+        };
+
+        if (control_disk_rate(c->socket->control, req->disk, &rate))
+                refuse(c, "there is no such disk");
+        else
+                answer(c, "", 0);
+}
+
 static void serve(struct client *c, const struct control_request *req)
 {
         switch (req->word) {
@@ -196,6 +245,12 @@ static void serve(struct client *c, const struct control_request *req)
         case CONTROL_STOP:
         case CONTROL_KILL:
                 stop(c, req);
+                break;
+        case CONTROL_BALLOON:
+                balloon(c, req);
+                break;
+        case CONTROL_RATE:
+                rate(c, req);
                 break;
         case CONTROL_SUBSCRIBE:
                 c->subscribed = true;

@@ -22,6 +22,7 @@
 #include "vmm/base/assert.h"
 #include "vmm/base/err.h"
 #include "vmm/base/worker.h"
+#include "vmm/status.h"
 
 static_assert(DEVICES_MAX == LAYOUT_MMIO_MAX, "as many devices as interrupt lines");
 
@@ -237,6 +238,44 @@ const struct arch_device *devices_list(const struct devices *d, unsigned *ret_nr
 struct virtio_dev *devices_vsock(struct devices *d)
 {
         return d->vsock;
+}
+
+struct virtio_dev *devices_balloon(struct devices *d)
+{
+        return d->balloon;
+}
+
+/* They come first in the table. */
+struct virtio_dev *devices_disk(struct devices *d, unsigned i)
+{
+        return i < d->env.config->nr_disks ? d->slots[i].dev : NULL;
+}
+
+int devices_replace_disk(struct devices *d, unsigned i, const char *path, struct problem *p)
+{
+        struct config_disk disk = d->env.config->disks[i];
+        struct files_disk opened = { .fd = -1 };
+        struct blk_file file;
+        int r;
+
+        disk.path = path;
+        if (files_open_disk(&opened, &disk, p)) {
+                fd_closep(&opened.fd);
+                return -1;
+        }
+        file = (struct blk_file){
+                .fd = opened.fd,
+                .direct = disk.direct,
+                .size_bytes = opened.size_bytes,
+                .block_bytes = opened.block_bytes,
+        };
+        r = blk_replace(d->slots[i].dev, &file);
+        if (r == -EINVAL)
+                return problem_set(
+                        p, VMM_E_INPUT,
+                        "image '%s' needs blocks of %u bytes, and the guest was promised smaller ones", path,
+                        opened.block_bytes);
+        return r ? problem_set(p, VMM_E_HOST, "image '%s': %s", path, strerror(-r)) : 0;
 }
 
 void devices_pause(struct devices *d)

@@ -38,6 +38,15 @@ const struct arch_device *devices_list(const struct devices *d, unsigned *ret_nr
 /* NULL when the VM has none. */
 struct virtio_dev *devices_vsock(struct devices *d);
 
+struct virtio_dev *devices_balloon(struct devices *d);
+struct virtio_dev *devices_disk(struct devices *d, unsigned i);
+
+/*
+ * devices_replace_disk() - as blk_replace(), with a file that is opened as the disk's own was. Loop thread.
+ * Return: 0, or -1 with *p filled.
+ */
+int must_check devices_replace_disk(struct devices *d, unsigned i, const char *path, struct problem *p);
+
 /* As mmio_pause() and mmio_resume(), all of them. Loop thread. */
 void devices_pause(struct devices *d);
 void devices_resume(struct devices *d);

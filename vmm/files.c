@@ -86,7 +86,7 @@ static uint32_t block_bytes_of(int fd, const struct config_disk *d)
                                                                                         : SECTOR_BYTES;
 }
 
-static int open_disk(struct files_disk *ret, const struct config_disk *d, struct problem *p)
+int files_open_disk(struct files_disk *ret, const struct config_disk *d, struct problem *p)
 {
         /* O_EXCL: a block device that is mounted is refused. It means nothing for files. */
         int mode = d->read_only ? O_RDONLY : O_RDWR | O_EXCL;
@@ -195,7 +195,7 @@ static int open_all(struct files *f, const struct vm_config *c, struct problem *
         if (f->kernel < 0 || open_initrd(f, c, p))
                 return -1;
         for (unsigned i = 0; i < c->nr_disks; i++)
-                if (open_disk(&f->disks[i], &c->disks[i], p))
+                if (files_open_disk(&f->disks[i], &c->disks[i], p))
                         return -1;
         f->kvm = open_kvm(p);
         if (f->kvm < 0)

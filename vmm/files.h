@@ -1,7 +1,7 @@
 #pragma once
 /*
  * Everything of the host that a VM needs, opened: after files_open() no path is opened any more but
- * those of guest-initiated vsock connections. Main thread.
+ * those of guest-initiated vsock connections, and of a disk that takes another's place. Main thread.
  */
 #include <stdint.h>
 
@@ -36,5 +36,10 @@ struct files {
  * Return: 0, or -1 with *p filled; then nothing stays behind, and files_close() need not be called.
  */
 int must_check files_open(struct files *f, const struct vm_config *c, struct problem *p);
+/*
+ * files_open_disk() - open, lock and check one disk
+ * Return: 0, or -1 with *p filled; ret->fd may be open then, and is the caller's either way.
+ */
+int must_check files_open_disk(struct files_disk *ret, const struct config_disk *d, struct problem *p);
 /* Closes what is still here (a descriptor that was taken over was set to -1) and removes the socket. */
 void files_close(struct files *f);

@@ -10,9 +10,6 @@
 #include "vmm/options_priv.h"
 #include "vmm/status.h"
 
-/* A second's worth may come at once: what a person means by "a second". */
-#define RATE_REFILL_MS 1000u
-
 static int set_serial(struct config_disk *d, const char *name, const char *text, struct problem *p)
 {
         size_t len = strlen(text);

@@ -71,7 +71,7 @@ static void step(unsigned v)
                 virtio_config_write(dev, v >> 3, &value, v & 0x80 ? 2 : 4);
                 break;
         case 5:
-                balloon_set_target(dev, (uint64_t)v << 30);
+                (void)!balloon_set_target(dev, (uint64_t)v << 8);
                 break;
         case 6:
                 run_round();

@@ -274,6 +274,12 @@ static uint64_t features_of(const struct balloon_config *cfg)
                (cfg->stats_interval_ns ? 1ull << VIRTIO_BALLOON_F_STATS_VQ : 0);
 }
 
+/* The field has room for 16 TiB. */
+static uint32_t pages_of(uint64_t bytes)
+{
+        return (uint32_t)num_min(bytes / BALLOON_PAGE_BYTES, UINT32_MAX);
+}
+
 int balloon_new(const struct balloon_config *cfg, struct virtio_dev **ret)
 {
         struct balloon *b = calloc(1, sizeof(*b));
@@ -293,17 +299,20 @@ int balloon_new(const struct balloon_config *cfg, struct virtio_dev **ret)
         b->loop = cfg->loop;
         b->interval_ns = cfg->stats_interval_ns;
         b->timer.call = on_timer;
-        balloon_set_target(&b->dev, cfg->target_bytes);
+        set_field(&b->config.num_pages, pages_of(cfg->target_bytes));
         *ret = &b->dev;
         return 0;
 }
 
-void balloon_set_target(struct virtio_dev *dev, uint64_t target_bytes)
+int balloon_set_target(struct virtio_dev *dev, uint64_t target_bytes)
 {
         struct balloon *b = to_balloon(dev);
 
-        set_field(&b->config.num_pages, (uint32_t)num_min(target_bytes / BALLOON_PAGE_BYTES, UINT32_MAX));
+        if (target_bytes >= gmem_size(b->mem))
+                return err_new(-EINVAL);
+        set_field(&b->config.num_pages, pages_of(target_bytes));
         virtio_config_changed(dev);
+        return 0;
 }
 
 int balloon_set_interval(struct virtio_dev *dev, uint64_t interval_ns)

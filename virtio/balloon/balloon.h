@@ -42,8 +42,11 @@ struct balloon_config {
 
 int must_check balloon_new(const struct balloon_config *cfg, struct virtio_dev **ret);
 
-/* Less than a page does not count. The guest comes after in its own time. */
-void balloon_set_target(struct virtio_dev *dev, uint64_t target_bytes);
+/*
+ * balloon_set_target() - less than a page does not count; the guest comes after in its own time
+ * Return: 0, or -EINVAL when that is all of its memory, or more.
+ */
+int must_check balloon_set_target(struct virtio_dev *dev, uint64_t target_bytes);
 /* @interval_ns: not 0; from now on. Return: 0, or -ENOTSUP when the device was made without. */
 int must_check balloon_set_interval(struct virtio_dev *dev, uint64_t interval_ns);
 void balloon_get_state(struct virtio_dev *dev, struct balloon_state *ret);

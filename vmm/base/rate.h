@@ -15,6 +15,9 @@
 
 #include "vmm/base/buf.h"
 
+/* For a limit that is said as so much a second: as much may come at once. */
+#define RATE_REFILL_MS 1000u
+
 struct rate_bucket_config {
         uint64_t size; /* bytes, or operations */
         uint64_t one_time_burst;

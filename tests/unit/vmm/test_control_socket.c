@@ -130,6 +130,34 @@ START_TEST(test_words)
 }
 END_TEST
 
+/* Of a machine that has neither; with them: tests/functional/test_balloon.py, test_rate.py. */
+START_TEST(test_no_devices)
+{
+        static const char *const rows[][2] = {
+                { "balloon\n", "ERR there is no balloon\n" },
+                { "balloon 64M\n", "ERR there is no balloon\n" },
+                { "balloon much\n", "ERR bad argument\n" },
+                { "rate 0 1M 10\n", "ERR there is no such disk\n" },
+                { "rate 0 1M\n", "ERR bad argument\n" },
+                { "rate 4294967296 1 1\n", "ERR bad argument\n" },
+        };
+        struct problem p = { 0 };
+        int fd;
+
+        set_up();
+        fd = client();
+        for (unsigned i = 0; i < array_size(rows); i++) {
+                say(fd, rows[i][0]);
+                ck_assert_str_eq(hear(fd), rows[i][1]);
+        }
+        ck_assert_int_eq(control_balloon_interval(control, 1000 * MS), -ENODEV);
+        ck_assert_int_eq(control_disk_replace(control, 3, "/dev/null", &p), -1);
+        ck_assert_str_eq(p.text, "there is no disk 3");
+        close(fd);
+        tear_down();
+}
+END_TEST
+
 START_TEST(test_events)
 {
         int fd, other;
@@ -266,6 +294,7 @@ int main(void)
 {
         const TTest *const tests[] = {
                 test_words,
+                test_no_devices,
                 test_events,
                 test_lines,
                 test_crowd,

@@ -212,7 +212,7 @@ START_TEST(test_target_and_actual)
         virtio_config_read(dev, 0, &c, sizeof(c));
         ck_assert_uint_eq(le32_get(c.num_pages), 3 * MIB / PAGE);
         ck_assert_uint_eq(m.config_interrupts, 0);
-        balloon_set_target(dev, 5 * MIB);
+        ck_assert_int_eq(balloon_set_target(dev, 5 * MIB), 0);
         ck_assert_uint_eq(m.config_interrupts, 1);
         virtio_config_read(dev, 0, &c, 4);
         ck_assert_uint_eq(le32_get(c.num_pages), 5 * MIB / PAGE);
@@ -229,9 +229,13 @@ START_TEST(test_target_and_actual)
         set_config(offsetof(struct virtio_balloon_config, actual), UINT32_MAX);
         balloon_get_state(dev, &s);
         ck_assert_uint_eq(s.actual_bytes, RAM);
-        balloon_set_target(dev, UINT64_MAX);
+        ck_assert_int_eq(balloon_set_target(dev, RAM), -EINVAL);
+        ck_assert_int_eq(balloon_set_target(dev, UINT64_MAX), -EINVAL);
         balloon_get_state(dev, &s);
-        ck_assert_uint_eq(s.target_bytes, (uint64_t)UINT32_MAX * PAGE);
+        ck_assert_uint_eq(s.target_bytes, 5 * MIB);
+        ck_assert_int_eq(balloon_set_target(dev, RAM - 1), 0);
+        balloon_get_state(dev, &s);
+        ck_assert_uint_eq(s.target_bytes, RAM - PAGE);
         ck_assert(virtio_reset(dev));
         balloon_get_state(dev, &s);
         ck_assert_uint_eq(s.actual_bytes, 0);
