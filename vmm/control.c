@@ -69,15 +69,18 @@ static int ask_agent(struct control *c, uint64_t grace_ns)
         size_t n = protocol_put_hello(frames, 0);
         int pair[2], r;
 
+        if (c->agent >= 0)
+                return 0; /* it was, by control_press() */
         n += protocol_put_shutdown(frames + n, 1, PROTOCOL_POWER_OFF, agents_grace_ms(grace_ns));
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
                 return err_new(-errno);
         c->agent = pair[0];
         r = vsock_connect_fd(c->cfg.vsock, PROTOCOL_PORT, pair[1]);
-        if (r)
-                return r < 0 ? err_trace(r) : err_new(-ECONNREFUSED);
         /* A socket that is empty takes two small frames at once. */
-        return send(c->agent, frames, n, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)n ? 0 : err_new(-EIO);
+        if (!r && send(c->agent, frames, n, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)n)
+                return 0;
+        fd_closep(&c->agent);
+        return r < 0 ? err_trace(r) : err_new(-ECONNREFUSED);
 }
 
 /* Return: false when there is nobody to ask. */
@@ -153,6 +156,13 @@ static void end(struct control *c, uint64_t grace_ns, enum control_cause cause)
                 loop_timer_set(c->cfg.loop, &c->grace, grace_ns);
         else
                 c->cfg.on_end(c->cfg.ctx);
+}
+
+int control_press(struct control *c)
+{
+        if (c->state != CONTROL_RUNNING && c->state != CONTROL_PAUSED)
+                return err_new(-EBUSY);
+        return ask(c, c->cfg.grace_ns ? c->cfg.grace_ns : 1) ? 0 : err_new(-EOPNOTSUPP);
 }
 
 void control_ask_end(struct control *c)

@@ -69,6 +69,12 @@ int must_check control_pause(struct control *control);
 /* Return: 0, also when it runs; -EBUSY when it has not started. */
 int must_check control_resume(struct control *control);
 
+/*
+ * control_press() - ask the guest to power off, as a person would by the button: no time limit, no other means
+ * Return: 0; -EBUSY when it has not started, or is to end; -EOPNOTSUPP when nobody in it would hear
+ */
+int must_check control_press(struct control *control);
+
 /* As if a signal had come: a paused guest runs again, to power off. The second time it is ended at once. */
 void control_ask_end(struct control *control);
 /* The same with a grace of its own, which may be 0: at once. The second time it can only shorten it. */

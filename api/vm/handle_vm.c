@@ -86,6 +86,19 @@ static int flush_metrics(struct vm *vm, struct problem *p)
         return vm_flush(vm, p);
 }
 
+/* There is no keyboard: what Ctrl-Alt-Del is sent for is asked in other ways. */
+static int press(struct vm *vm, struct problem *p)
+{
+        int r = control_press(vm->control);
+
+        if (r == -EOPNOTSUPP)
+                return problem_set(
+                        p, VM_REFUSED,
+                        "Nobody in this guest would hear: it has neither our agent nor ACPI's power button");
+        return r < 0 ? problem_set(p, VM_REFUSED, "The guest cannot be asked to power off: %s", strerror(-r))
+                     : 0;
+}
+
 int handle_action(struct vm *vm, struct request *q)
 {
         switch (q->body->action.action_type.v) {
@@ -95,10 +108,7 @@ int handle_action(struct vm *vm, struct request *q)
                 return must_be(vm, true, q->p) ? -1 : flush_metrics(vm, q->p);
         case ACTION_CTRL_ALT_DEL:
         default:
-                if (must_be(vm, true, q->p))
-                        return -1;
-                control_ask_end(vm->control);
-                return 0;
+                return must_be(vm, true, q->p) ? -1 : press(vm, q->p);
         }
 }
 
