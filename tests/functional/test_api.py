@@ -1,6 +1,7 @@
 """The API of a VM: Firecracker's clients drive a machine from nothing to its end. curl is such a client."""
 import json
 import os
+import pathlib
 import shutil
 import signal
 import socket
@@ -8,6 +9,8 @@ import subprocess
 import time
 
 import pytest
+
+from conftest import made_by
 
 # Runs as init of the root disk, on a kernel that was given no initrd.
 INIT = """#!/bin/busybox sh
@@ -42,6 +45,11 @@ def disk(tmp_path_factory):
     subprocess.run([shutil.which('mke2fs', path='/usr/sbin:/sbin:/usr/bin'), '-q', '-t', 'ext4', '-d', tree,
                     folder / 'root.img', '16M'], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return folder / 'root.img'
+
+
+@pytest.fixture(scope='module')
+def debian():
+    return made_by('VMLET_DEBIAN', pathlib.Path(__file__).with_name('debian_kernel'))
 
 
 class Api:
@@ -150,3 +158,203 @@ def test_getting_started(vm, disk):
     assert 'debug' in log and 'api/vm/server.c:' in log and 'PUT /actions: 204' in log
     assert len((vm.folder / 'metrics').read_text().splitlines()) == 2
     assert not api.path.exists() and not (vm.folder / 'v.sock').exists()
+
+
+def test_what_is_refused_may_be_mended(vm, disk):
+    """A start that fails leaves a VM that can be described better, and nothing behind."""
+    bad = vm.folder / 'bad.img'
+    bad.write_bytes(b'x' * 513)
+    api = Api(vm, '--id', 'box')
+    assert api.get('/')['id'] == 'box'
+    api.put('/boot-source', kernel_image_path=str(vm.kernel / 'vmlinux'), boot_args='console=ttyS0')
+    api.put('/vsock', guest_cid=3, uds_path='v.sock')
+    api.put('/drives/a', drive_id='a', path_on_host=str(bad), is_root_device=True)
+    api.refused('PUT', '/actions', {'action_type': 'InstanceStart'}, 'not a multiple of 512')
+    assert api.get('/')['state'] == 'Not started' and not (vm.folder / 'v.sock').exists()
+    api.put('/boot-source', kernel_image_path=str(bad))
+    api.put('/drives/a', drive_id='a', path_on_host=str(disk), is_root_device=True, is_read_only=True)
+    api.refused('PUT', '/actions', {'action_type': 'InstanceStart'}, 'kernel')
+    assert not (vm.folder / 'v.sock').exists()
+    api.put('/boot-source', kernel_image_path=str(vm.kernel / 'vmlinux'), boot_args='console=ttyS0')
+    api.put('/actions', action_type='InstanceStart')
+    wait_tick(vm)
+    assert (vm.folder / 'v.sock').exists()
+    api.refused('PUT', '/actions', {'action_type': 'FlushMetrics'}, 'PUT /metrics')
+    api.refused('PUT', '/actions', {'action_type': 'SendCtrlAltDel'}, 'would hear')
+    assert vm.stop()[0] == 13
+    assert not (vm.folder / 'v.sock').exists() and not api.path.exists()
+
+
+def test_agent(vm):
+    """The guest with our agent, asked by the API: ready, used through vsock, paused, shut down."""
+    api = Api(vm)
+    api.put('/boot-source', kernel_image_path=str(vm.kernel / 'vmlinux'), initrd_path='agent')
+    api.put('/drives/image', drive_id='image', path_on_host=str(vm.image), is_root_device=True, is_read_only=True)
+    api.put('/vsock', guest_cid=3, uds_path=str(vm.vsock_path))
+    api.put('/actions', action_type='InstanceStart')
+    assert vm.exec(['echo', 'hi'])[:2] == (0, b'hi\n')
+    api.patch('/vm', state='Paused')
+    with pytest.raises(subprocess.TimeoutExpired):
+        vm.exec(['echo', 'late'], timeout=3)
+    api.patch('/vm', state='Resumed')
+    assert vm.exec(['echo', 'again'])[:2] == (0, b'again\n')
+    api.put('/actions', action_type='SendCtrlAltDel')
+    status, _, err = vm.wait()
+    assert status == 0, err
+
+
+def test_machine_of_the_command_line(vm):
+    """With --kernel it starts at once, and the API knows what it is."""
+    api = Api(vm, kernel='vmlinux', image=True, vsock=True, memory='192M', cpus=1)
+    config = api.get('/vm/config')
+    assert config['machine-config']['mem_size_mib'] == 192
+    assert config['drives'][0] == {'drive_id': 'disk0', 'is_root_device': True, 'is_read_only': True, 'path_on_host': str(vm.image)}
+    assert vm.exec(['true'])[0] == 0
+    assert api.get('/')['state'] == 'Running'
+    api.refused('PUT', '/boot-source', {'kernel_image_path': '/dev/null'}, 'after starting')
+    api.put('/actions', action_type='SendCtrlAltDel')
+    assert vm.wait()[0] == 0
+
+
+def test_stock_kernel(vm, debian, disk):
+    """Debian's kernel finds its disks by ACPI, and its power button."""
+    api = Api(vm, '--grace', '1s')
+    api.put('/boot-source', kernel_image_path=str(debian / 'vmlinuz'), initrd_path=str(debian / 'initrd.img'),
+            boot_args='console=ttyS0 quiet')
+    api.put('/machine-config', vcpu_count=1, mem_size_mib=256)
+    root = vm.folder / 'root.img'
+    shutil.copy(disk, root)
+    api.put('/drives/root', drive_id='root', path_on_host=str(root), is_root_device=True)
+    api.put('/actions', action_type='InstanceStart')
+    wait_tick(vm)
+    assert 'guest: vda has' in vm.console() and 'ro=0' in vm.console()
+    api.patch('/vm', state='Paused')
+    api.patch('/vm', state='Resumed')
+    wait_tick(vm)
+    api.put('/actions', action_type='SendCtrlAltDel')
+    assert vm.stop()[0] in (0, 13)      # this guest's init does not listen to the button
+
+
+def connect(path):
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(60)
+    s.connect(str(path))
+    return s
+
+
+def read_answer(s):
+    text = b''
+    while b'\r\n\r\n' not in text:
+        more = s.recv(65536)
+        assert more, text
+        text += more
+    head, _, body = text.partition(b'\r\n\r\n')
+    lengths = [line for line in head.split(b'\r\n') if line.lower().startswith(b'content-length:')]
+    length = int(lengths[0].split(b':')[1]) if lengths else 0
+    while len(body) < length:
+        more = s.recv(65536)
+        assert more
+        body += more
+    return int(head.split()[1]), body[:length], body[length:]
+
+
+def refusal(s, text):
+    """The status of the answer to what is no request; None when the connection was just closed."""
+    try:
+        s.sendall(text)
+        head = s.recv(65536)
+    except (BrokenPipeError, ConnectionResetError):
+        return None
+    return int(head.split()[1]) if head else None
+
+
+def open_files(pid):
+    return len(os.listdir(f'/proc/{pid}/fd'))
+
+
+def test_hostile_clients(vm):
+    """Whatever a client does, the others are served, and nothing is left of it."""
+    api = Api(vm)
+    pid = vm.process.pid
+    api.get('/')
+    files = open_files(pid)
+    whole = b'PUT /vsock HTTP/1.1\r\nHost: x\r\nContent-Length: 33\r\n\r\n{"guest_cid":3,"uds_path":"./v"} '
+    for end in range(0, len(whole) - 1, 7):             # gone in the middle of every part
+        with connect(api.path) as s:
+            s.sendall(whole[:end])
+    with connect(api.path) as s:                        # slowly
+        for i in range(len(whole)):
+            s.sendall(whole[i:i + 1])
+        assert read_answer(s)[0] == 204
+    with connect(api.path) as s:                        # several in one go
+        s.sendall(b'GET / HTTP/1.1\r\nHost: x\r\n\r\n' * 3 + whole)
+        text = b''
+        while text.count(b'HTTP/1.1 ') < 4:
+            text += s.recv(65536)
+        assert text.count(b'200 OK') == 3 and text.count(b'204') == 1
+    for text, statuses in ((b'GET / HTTP/1.1\r\nHost: x\r\nX: ' + b'a' * 100000 + b'\r\n\r\n', (400, 413, 431, 500)),
+                           (b'GET /' + b'a' * 100000 + b' HTTP/1.1\r\nHost: x\r\n\r\n', (400, 413, 414, 431, 500)),
+                           (b'nonsense\r\n\r\n', (400,)), (b'GET / HTTP/9.9\r\n\r\n', (400, 505)),
+                           (b'PUT /vsock HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\n', (400, 413)),
+                           (b'PUT /vsock HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n', (400, 413)),
+                           (b'PUT /vsock HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n', (400,))):
+        with connect(api.path) as s:
+            assert refusal(s, text) in (None, *statuses), text[:60]
+    crowd = [connect(api.path) for _ in range(40)]      # more than are served; each says a little
+    for s in crowd:
+        s.sendall(whole[:20])
+    for s in crowd[:25]:
+        s.close()
+    assert api.get('/')['state'] == 'Not started'
+    assert open_files(pid) <= files + 16
+    for s in crowd:
+        s.close()
+    with connect(api.path) as s:                        # reads nothing of what it asked for
+        s.setblocking(False)
+        try:
+            for _ in range(100000):
+                s.send(b'GET /vm/config HTTP/1.1\r\nHost: x\r\n\r\n')
+        except BlockingIOError:
+            pass
+        assert api.get('/')['state'] == 'Not started'
+    end = time.monotonic() + 60
+    while open_files(pid) > files:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    status = pathlib.Path(f'/proc/{pid}/status').read_text()
+    assert int(status.split('VmRSS:')[1].split()[0]) < (512 << 10 if 'libasan' in pathlib.Path(f'/proc/{pid}/maps').read_text() else 16 << 10)
+
+
+def test_sockets(vm, new_vm):
+    """0600, one owner, a dead one replaced."""
+    api = Api(vm)
+    assert api.path.stat().st_mode & 0o777 == 0o600
+    other = new_vm()
+    status, _, err = other.run('--api-sock', api.path, kernel=None, image=None, vsock=None)
+    assert status == 3 and 'API socket' in err and 'in use' in err
+    vm.process.kill()
+    vm.wait()
+    assert api.path.exists()
+    again = Api(vm)
+    assert again.get('/')['state'] == 'Not started'
+    assert vm.stop(signal.SIGINT)[0] == 13 and not api.path.exists()
+
+
+def switches(pid):
+    total = 0
+    for task in os.listdir(f'/proc/{pid}/task'):
+        text = pathlib.Path(f'/proc/{pid}/task/{task}/status').read_text()
+        total += int(text.split('\nvoluntary_ctxt_switches:')[1].split()[0])
+    return total
+
+
+def test_idle_costs_nothing(vm):
+    """Neither the server nor a client that only holds its connection wakes the monitor."""
+    api = Api(vm)
+    with connect(api.path) as s:
+        s.sendall(b'GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+        assert read_answer(s)[0] == 200
+        time.sleep(1)
+        before = switches(vm.process.pid)
+        time.sleep(10)
+        assert switches(vm.process.pid) - before <= 1

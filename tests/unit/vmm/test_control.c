@@ -1,6 +1,7 @@
 /* Signals, and what the agent is asked. */
 #include "vmm/control.h"
 
+#include <errno.h>
 #include <signal.h>
 
 #include "guest/protocol.h"
@@ -71,9 +72,40 @@ START_TEST(test_grace)
 }
 END_TEST
 
+/* The button is pressed as often as one likes, and has no deadline; the agent is asked once. */
+START_TEST(test_press)
+{
+        struct control_config cfg = { .on_end = on_end, .grace_ns = 10 * NS_PER_MS };
+        struct control *control;
+        struct peer p;
+
+        peer_init(&p, 0);
+        peer_start(&p, PEER_QUEUE / 2);
+        cfg.loop = end_loop = p.loop;
+        cfg.vsock = p.dev;
+        ck_assert(!control_new(&control, &cfg));
+        ck_assert_int_eq(control_press(control), -EBUSY);
+        control_set_started(control);
+        ck_assert_int_eq(control_press(control), -EOPNOTSUPP);
+        control_set_ready(control);
+        ck_assert(!control_press(control) && !control_press(control));
+        peer_expect(&p, VSOCK_OP_REQUEST);
+        peer_send(&p, PROTOCOL_PORT, le32_get(p.hdr.src_port), VSOCK_OP_RESPONSE);
+        peer_expect(&p, VSOCK_OP_RW);
+        (void)mock_run_until(p.loop, peer_never, NULL, 30);
+        ck_assert_uint_eq(ends, 0);
+        control_ask_end(control);
+        ck_assert(!loop_run(p.loop));
+        ck_assert_uint_eq(ends, 1);
+        ck_assert_int_eq(control_press(control), -EBUSY);
+        control_free(control);
+        peer_fini(&p);
+}
+END_TEST
+
 int main(void)
 {
-        const struct run_test tests[] = { { test_signals, 1 }, { test_grace, 4 } };
+        const struct run_test tests[] = { { test_signals, 1 }, { test_grace, 4 }, { test_press, 1 } };
 
         return run_loop_tests("control", tests, array_size(tests));
 }
