@@ -28,6 +28,7 @@ struct session {
         struct link *link;
         struct outlet out, err;
         struct inlet in;
+        sigset_t taken;
         struct ev signals;
         struct loop_timer limit;
         struct term term;
@@ -307,20 +308,24 @@ static int on_limit(struct loop_timer *timer)
         return 0;
 }
 
-static int watch_signals(struct session *s, sigset_t *ret_before)
+/* Those that go to the command; of a terminal's, those that we answer ourselves. SIGPIPE: writing tells it. */
+static void block_signals(struct session *s, sigset_t *ret_before)
 {
         static const int always[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 };
         static const int of_terminal[] = { SIGWINCH, SIGTSTP, SIGCONT, SIGPIPE };
-        sigset_t set;
 
-        sigemptyset(&set);
+        sigemptyset(&s->taken);
         for (size_t i = 0; i < array_size(always); i++)
-                sigaddset(&set, always[i]);
+                sigaddset(&s->taken, always[i]);
         for (size_t i = 0; s->config->tty && i < array_size(of_terminal); i++)
-                sigaddset(&set, of_terminal[i]);
-        (void)!sigprocmask(SIG_BLOCK, &set, ret_before);
-        sigdelset(&set, SIGPIPE); /* writing tells it */
-        s->signals = (struct ev){ .call = on_signal, .fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK) };
+                sigaddset(&s->taken, of_terminal[i]);
+        (void)!sigprocmask(SIG_BLOCK, &s->taken, ret_before);
+        sigdelset(&s->taken, SIGPIPE);
+}
+
+static int watch_signals(struct session *s)
+{
+        s->signals = (struct ev){ .call = on_signal, .fd = signalfd(-1, &s->taken, SFD_CLOEXEC | SFD_NONBLOCK) };
         if (s->signals.fd < 0)
                 return err_new(-errno);
         return loop_add(s->loop, &s->signals, EPOLLIN);
@@ -398,13 +403,13 @@ int session_run(const struct session_config *config, struct session_result *ret,
         sigset_t before;
         int r;
 
-        (void)!sigprocmask(SIG_BLOCK, NULL, &before);
         term_init(&s.term, config->interactive ? config->in : -1);
         if (config->keys && config->interactive && !config->background)
                 s.keys = *config->keys;
+        block_signals(&s, &before);
         r = loop_new(&s.loop);
         if (!r)
-                r = watch_signals(&s, &before);
+                r = watch_signals(&s);
         if (!r)
                 r = start(&s);
         if (!r)

@@ -175,7 +175,7 @@ static void on_gone(struct link *l)
         } else if (!agent_is_greeted(l->agent)) {
                 fail(l, "the connection was closed before the agent answered");
         } else {
-                fail(l, "the connection has ended: the VM has stopped, or its agent gave this client up");
+                fail(l, "the connection has ended: the VM ended, or its agent gave this client up");
         }
 }
 
