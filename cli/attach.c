@@ -66,14 +66,15 @@ static int choose(const struct target *target, struct choice *c, struct problem 
         if (ask_processes(target, false, consider, c, problem))
                 return -1;
         if (!c->nr && c->wanted)
-                return problem_set(problem, CLI_FAILED, "no command %u runs there: vmlet top --execs %s", c->wanted,
-                                   target->name);
+                return problem_set(problem, CLI_FAILED, "no command %u runs there: vmlet top --execs %s",
+                                   c->wanted, target->name);
         if (!c->nr)
                 return problem_set(problem, CLI_FAILED, "no command was left running there");
         if (c->nr > 1)
-                return problem_set(problem, CLI_FAILED,
-                                   "%u commands were left running: say which, as vmlet top --execs %s shows it", c->nr,
-                                   target->name);
+                return problem_set(
+                        problem, CLI_FAILED,
+                        "%u commands were left running: say which, as vmlet top --execs %s shows it", c->nr,
+                        target->name);
         return 0;
 }
 
@@ -89,7 +90,8 @@ static int read_words(const struct cli_command *command, int argc, char **argv, 
                                    at >= argc ? "which sandbox?" : "that is not how it goes:", command->name,
                                    command->usage);
         if (at + 1 < argc && (!parse_u64(argv[at + 1], &proc) || !proc || proc > UINT32_MAX))
-                return problem_set(problem, CLI_FAILED, "%.64s: not the number of a command; vmlet top --execs shows them",
+                return problem_set(problem, CLI_FAILED,
+                                   "%.64s: not the number of a command; vmlet top --execs shows them",
                                    argv[at + 1]);
         *ret_proc = (uint32_t)proc;
         return 0;
@@ -150,7 +152,8 @@ static int parse_signal(const char *text, struct problem *problem)
                 if (known && !strcasecmp(known, name))
                         return s;
         }
-        return problem_set(problem, CLI_FAILED, "--signal %.64s: not a signal: write TERM, SIGTERM or 15", text);
+        return problem_set(problem, CLI_FAILED, "--signal %.64s: not a signal: write TERM, SIGTERM or 15",
+                           text);
 }
 
 static int queue_signal(struct agent *agent, void *who)
@@ -183,8 +186,10 @@ const struct cli_command cli_attach = {
         .name = "attach",
         .usage = "[OPTION]... SANDBOX [PROC]",
         .summary = "Take up a command that was left running",
-        .details = "PROC is the number that vmlet exec -d printed; without it, the sandbox's main command, or the only\n"
-                   "one there is. What it wrote last (256 KiB) comes first. Several may watch; the last has the input.\n"
+        .details = "PROC is the number that vmlet exec -d printed; without it, the sandbox's main command, "
+                   "or the only\n"
+                   "one there is. What it wrote last (256 KiB) comes first. Several may watch; the last has "
+                   "the input.\n"
                    "The exit status is as that of vmlet exec.\n"
                    "\n"
                    "Examples:\n"

@@ -21,6 +21,11 @@ const struct cli_command *const cli_commands[] = {
         &cli_pause,
         &cli_unpause,
         &cli_inspect,
+        &cli_attach,
+        &cli_signal,
+        &cli_top,
+        &cli_stats,
+        &cli_port_forward,
         &cli_completion,
         NULL,
 };

@@ -325,7 +325,8 @@ static void block_signals(struct session *s, sigset_t *ret_before)
 
 static int watch_signals(struct session *s)
 {
-        s->signals = (struct ev){ .call = on_signal, .fd = signalfd(-1, &s->taken, SFD_CLOEXEC | SFD_NONBLOCK) };
+        s->signals =
+                (struct ev){ .call = on_signal, .fd = signalfd(-1, &s->taken, SFD_CLOEXEC | SFD_NONBLOCK) };
         if (s->signals.fd < 0)
                 return err_new(-errno);
         return loop_add(s->loop, &s->signals, EPOLLIN);

@@ -25,7 +25,7 @@ static const struct cli_option options[] = {
 };
 
 static const struct out_column columns[] = {
-        { "PROC", true }, { "PID", true },  { "USER", false },   { "STATE", false },
+        { "PROC", true }, { "PID", true },    { "USER", false },    { "STATE", false },
         { "CPU", true },  { "MEMORY", true }, { "STARTED", false }, { "COMMAND", false },
 };
 
@@ -90,7 +90,8 @@ static void add_row(struct top *top, const struct protocol_process *p)
         out_cell(t, "%llu.%02llu s", (unsigned long long)(ms / 1000), (unsigned long long)(ms % 1000 / 10));
         out_cell(t, "%s", out_size(word, p->memory_bytes));
         /* The guest's clock need not be ours. */
-        out_cell(t, "%s ago", out_duration(word, top->now_ns > p->started_ns ? top->now_ns - p->started_ns : 0));
+        out_cell(t, "%s ago",
+                 out_duration(word, top->now_ns > p->started_ns ? top->now_ns - p->started_ns : 0));
         top->error = out_cell(t, "%s", p->command);
 }
 
