@@ -26,6 +26,7 @@ const struct cli_command *const cli_commands[] = {
         &cli_top,
         &cli_stats,
         &cli_port_forward,
+        &cli_doctor,
         &cli_completion,
         NULL,
 };
