@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -157,6 +158,7 @@ static int run(const struct cli_command *command, int argc, char **argv)
         struct problem problem = { 0 };
         char vmm[PATHS_MAX];
         struct paths paths;
+        struct stat st;
         int rest = 0, r = cli_parse(command, argc, argv, &o, &rest, &problem);
 
         if (r > 0)
@@ -166,7 +168,9 @@ static int run(const struct cli_command *command, int argc, char **argv)
         if (r || paths_find(&paths, &problem))
                 return cli_complain(command, &problem);
         host.data = existing(paths.data);
-        host.runtime = access(existing(paths.run), W_OK) ? NULL : paths.run;
+        host.runtime = stat(existing(paths.run), &st) || !S_ISDIR(st.st_mode) || access(paths.run, W_OK)
+                               ? NULL
+                               : paths.run;
         if (o.json)
                 out_json_open(&report.json, NULL, '[');
         look_at_kvm(images_program_file("vmm", vmm) ? "vmm" : vmm, &finding);
