@@ -158,7 +158,7 @@ int main(void)
                 .state = has_root ? PROTOCOL_STATE_OK : PROTOCOL_STATE_NO_ROOT,
                 .stdin_window = CONN_STDIN_WINDOW,
                 .capabilities = PROTOCOL_CAP_EXEC | PROTOCOL_CAP_SHUTDOWN | PROTOCOL_CAP_MACHINE |
-                                PROTOCOL_CAP_CONNECT,
+                                PROTOCOL_CAP_CONNECT | PROTOCOL_CAP_FILE,
                 .release = VMLET_VERSION,
                 .message = why.s,
         };
