@@ -11,6 +11,10 @@ PARSERS = {
     'virtio/core/queue.c': 'virtqueue',
     'guest/protocol.c': 'agent_request',
     'guest/protocol_file.c': 'agent_file',
+    'guest/tar.c': 'tar',
+    'guest/tree_data.c': 'tree_unpack',
+    'guest/tree_folders.c': 'tree_unpack',
+    'guest/tree_unpack.c': 'tree_unpack',
     'guest/protocol_request.c': 'protocol_request',
 }
 
