@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct tree_unpack unpacker;
 static char base[] = "/tmp/vmlet-fuzz-XXXXXX";
-static char root_path[64], outside[64], witness[64];
+static char root_path[64], outside[64], witness[80];
 
 struct stream {
         uint8_t *at;
@@ -48,11 +48,16 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
         return ftw->level ? remove(path) : 0;
 }
 
-static int open_up(const char *path, const struct stat *st, int type, struct FTW *ftw)
+/* Names may be longer than nftw() can say. */
+static int clear(void *ctx, enum walk_event event, const struct walk_entry *e)
 {
-        (void)st;
-        (void)ftw;
-        return type == FTW_D || type == FTW_DNR ? chmod(path, 0700) : 0;
+        if (event == WALK_DENIED) {
+                *(bool *)ctx = true;
+                return fchmodat(e->dir, e->name, 0700, 0);
+        }
+        if (event == WALK_ENTER)
+                return fchmod(e->fd, 0700);
+        return e->depth ? unlinkat(e->dir, e->name, event == WALK_LEAVE ? AT_REMOVEDIR : 0) : 0;
 }
 
 static void begin(void)
@@ -127,8 +132,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check(before.st_size == after.st_size && before.st_mode == after.st_mode && after.st_nlink == 1);
         check(before.st_mtim.tv_nsec == after.st_mtim.tv_nsec &&
               before.st_ctim.tv_nsec == after.st_ctim.tv_nsec);
-        nftw(root_path, open_up, 16, FTW_PHYS);
-        check(!nftw(root_path, remove_one, 16, FTW_DEPTH | FTW_PHYS));
+        for (bool again = true; again;) {
+                static struct walk walk;
+
+                again = false;
+                (void)walk_tree(&walk, AT_FDCWD, root_path, false, clear, &again);
+        }
         free(copy);
         return 0;
 }

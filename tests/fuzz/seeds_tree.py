@@ -110,7 +110,7 @@ TREES = {
     'sparse-65537': member('x', data=b'65537\n'.ljust(512, b'\0'), pax=SPARSE) + END,
     'sparse-0.1': member('x', data=b'y' * 20, pax={'GNU.sparse.map': '0,10,30,10', 'GNU.sparse.size': '100'}) + END,
     'long-name': member('x', b'L', b'n' * 200) + member('x') + END,
-    'long-name-16384': member('x', b'L', b'n/' * 8192) + member('x') + END,
+    'long-name-16384': member('x', b'L', (b'n' * 199 + b'/') * 81 + b'n' * 184) + member('x') + END,
     'long-name-16385': member('x', b'L', b'n' * 16385) + member('x') + END,
     'pax-too-large': member('x', b'x', bytes((256 << 10) + 1)) + END,
     'folders-129': b''.join(member('d/' * n, tarfile.DIRTYPE) for n in range(1, 131)) + END,
