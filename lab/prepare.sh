@@ -10,7 +10,7 @@ packages="meson ninja-build pkg-config gcc libc6-dev make patch perl binutils ch
     zlib1g-dev musl-tools qemu-system-x86 qemu-system-common busybox-static initramfs-tools-core kmod cpio gzip flex bison bc
     libssl-dev xz-utils lz4 mmdebstrap uidmap e2fsprogs util-linux linux-source-6.12 python3 python3-pytest python3-yaml curl"
 # shellcheck disable=SC2034
-packages_full="zsh fish clang libclang-rt-14-dev clang-tidy clang-format cppcheck shellcheck"
+packages_full="zsh fish dpkg-dev lintian clang libclang-rt-14-dev clang-tidy clang-format cppcheck shellcheck"
 
 # install_packages NAME...: those that are not there yet, as root or by sudo.
 install_packages() {
