@@ -45,4 +45,9 @@ def test_an_idle_sandbox_wakes_nobody(vm):
         if not name.startswith('vcpu'):
             assert woken[name] <= 1 + asked, f'{name} woke up {woken[name]} times in {SECONDS} s'
             assert busy[name] < 0.001, f'{name} used {busy[name]:.3%} of a processor'
+        else:
+            # The guest's own kernel, on a processor that is itself emulated.
+            assert woken[name] <= SECONDS * 1.5, f'{name} woke up {woken[name]} times in {SECONDS} s'
+            assert busy[name] < 0.01, f'{name} used {busy[name]:.3%} of a processor'
+    print(woken, busy)
     assert vm.stop()[0] == 0
