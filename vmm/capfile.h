@@ -12,7 +12,8 @@
  * A write is whole or not there. What cannot be written (a full disk) is lost and counted; later writes are
  * tried again. Where the file system cannot exchange names, a full FILE is emptied and FILE.1 stays empty.
  *
- * One thread at a time. A write waits as long as the page cache does: not for the loop.
+ * One thread at a time. A write waits as long as the page cache does: what a guest can cause in any number is
+ * not written on the loop.
  */
 #include <limits.h>
 #include <stdbool.h>

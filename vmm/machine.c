@@ -223,10 +223,18 @@ static void drain_output(struct machine *m)
         output_drain(m->output);
 }
 
+static void tell_lost(const char *what, const struct capfile *file)
+{
+        if (file->lost_bytes)
+                log_warn("%" PRIu64 " bytes of %s could not be written", file->lost_bytes, what);
+}
+
 int machine_end(struct machine *m, int r, struct problem *p)
 {
         stop_vcpus(m);
         drain_output(m);
+        tell_lost("the console", &m->files->console);
+        tell_lost("the output", &m->files->output);
         if (r < 0) {
                 (void)problem_set(p, VMM_E_HOST, "the VM had to end: %s (%s)", strerror(-r), err_where());
                 return VMM_E_HOST;

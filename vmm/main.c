@@ -133,6 +133,7 @@ int main(int argc, char **argv)
         timeline_mark(&timeline, STAGE_MONITOR_START);
         keep_standard_descriptors();
         (void)signal(SIGPIPE, SIG_IGN);
+        (void)signal(SIGXFSZ, SIG_IGN); /* a guest must not end us by writing up to our limit */
         if (options_read(&options, argc, argv, &problem)) {
                 status = complain(&problem, &options.config);
                 options_fini(&options);

@@ -1,6 +1,7 @@
 """Files that a guest fills: its console, and what its agent tells the monitor for good."""
 import os
 import pathlib
+import resource
 import struct
 import time
 
@@ -181,6 +182,22 @@ def test_flood_of_console_has_its_cap(vm):
     assert os.path.getsize(older) > LIMIT // 2 - 4096
     assert control.status()['state'] == 'running'
     assert vm.stop()[0] == 0
+
+
+def test_files_that_cannot_grow_end_nobody(vm):
+    out = vm.folder / 'out'
+    control = boot(vm, '--output', out, memory='256M')
+    resource.prlimit(vm.process.pid, resource.RLIMIT_FSIZE, (64 << 10, resource.RLIM_INFINITY))
+    send(vm, "s = connect(); [s.sendall(frame(0x82, b'x' * 1000)) for _ in range(200)]; finish(s)")
+    vm.exec(['/bin/sh', '-c', 'head -c 100000 /dev/zero | tr "\\0" x > /dev/console'])
+    assert control.status()['state'] == 'running'
+    assert os.path.getsize(out) <= 64 << 10 and os.path.getsize(vm.console_path) <= 64 << 10
+    assert records(out)[0][1].startswith(b'xxx')
+    resource.prlimit(vm.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    send(vm, "s = connect(); s.sendall(frame(0x83, b'again')); finish(s)")
+    assert records(out)[-1] == (2, b'again')
+    status, _, err = vm.stop()
+    assert status == 0 and 'bytes of the console could not' in err and 'bytes of the output could not' in err
 
 
 def test_log_limit_is_checked(vm):
