@@ -56,8 +56,7 @@ static int run_session(const struct boot *b, struct session_result *ret, struct 
                 .err = 2,
         };
 
-        /* Who watches a temporary one has all of its output. */
-        if (!r->temporary || !b->watch)
+        if (!r->temporary || !r->watched)
                 config.exec.flags |= PROTOCOL_EXEC_LOG;
         return session_run(&config, ret, p);
 }

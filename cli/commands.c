@@ -12,6 +12,7 @@ const struct cli_command *const cli_commands[] = {
         &cli_exec,
         &cli_shell,
         &cli_ps,
+        &cli_logs,
         &cli_create,
         &cli_start,
         &cli_stop,

@@ -67,6 +67,7 @@ static int start(struct asked *a, const struct paths *paths, struct problem *p)
         if (!a->detach && !a->record.args.nr)
                 return problem_set(p, CLI_FAILED,
                                    "which command? For a shell use -it, to leave the sandbox running -d");
+        a->record.watched = boot.watch;
         if (store_new(paths, &a->record, &s, &boot.lock, p))
                 return -1;
         status = boot_run(&boot, p);

@@ -67,10 +67,16 @@ static void add_files(struct words *w, const struct sandbox *s, const struct rec
         add(w, "--vsock", "agent");
         add(w, "--control", "control");
         add(w, "--exit-file", "%s/exit.json", s->folder);
-        if (r->temporary)
+        if (r->temporary) {
                 add(w, "--serial", "off");
-        else
+        } else {
                 add(w, "--serial", "%s/console", s->folder);
+                add(w, "--log", "%s/vmm.log", s->folder);
+        }
+        if (!r->temporary || !r->watched)
+                add(w, "--output", "%s/output", s->folder);
+        if (r->temporary && !r->watched)
+                add(w, "--log-limit", "1M"); /* it lies in memory */
         add(w, "--image", "%s", r->image_path);
         if (r->disk_bytes)
                 add(w, "--disk", "%s/disk.img,serial=upper%s%s", s->folder, r->disk_rate ? "," : "",
@@ -111,7 +117,10 @@ static int make_words(struct words *w, const struct sandbox *s, const struct rec
         return w->failed ? problem_set(p, SANDBOX_FAILED, "out of memory") : 0;
 }
 
-/* Its words go to vmm.log; of a temporary one the exit file has the last, and nobody reads others. */
+/*
+ * What it says before it has read where its log goes is in vmm.log too. Of a temporary one the exit file has the
+ * last words, and nobody reads others.
+ */
 static int set_files(posix_spawn_file_actions_t *a, const struct sandbox *s, const int *keep)
 {
         char log[SANDBOX_FOLDER_MAX + 16];

@@ -18,30 +18,7 @@
 #include "sandbox/text.h"
 #include "vmm/base/cleanup.h"
 
-#define ANSWER_S    10
-#define LINE_MAX_IN 512u /* of an answer's first line */
-
-enum monitor_reply monitor_parse(const char *bytes, size_t n, const char **ret, size_t *ret_len)
-{
-        const char *end = memchr(bytes, '\n', n < LINE_MAX_IN ? n : LINE_MAX_IN);
-        size_t len = 0, at = 3;
-
-        if (!end)
-                return n < LINE_MAX_IN ? MONITOR_MORE : MONITOR_BAD;
-        *ret = bytes + 4;
-        *ret_len = (size_t)(end - bytes) - 4;
-        if (end - bytes >= 4 && !memcmp(bytes, "ERR ", 4))
-                return MONITOR_REFUSED;
-        if (end - bytes < 4 || memcmp(bytes, "OK ", 3))
-                return MONITOR_BAD;
-        for (; bytes[at] >= '0' && bytes[at] <= '9' && len <= MONITOR_ANSWER_MAX; at++)
-                len = len * 10 + (size_t)(bytes[at] - '0');
-        if (bytes + at != end || len > MONITOR_ANSWER_MAX)
-                return MONITOR_BAD;
-        *ret = end + 1;
-        *ret_len = len;
-        return n - (size_t)(end + 1 - bytes) < len ? MONITOR_MORE : MONITOR_OK;
-}
+#define ANSWER_S 10
 
 int monitor_connect(const struct sandbox *s)
 {
@@ -88,7 +65,7 @@ static int refused(const struct sandbox *s, const char *words, size_t len, struc
 static int receive(const struct sandbox *s, int fd, char *bytes, char **ret, struct problem *p)
 {
         for (size_t n = 0;;) {
-                ssize_t more = recv(fd, bytes + n, MONITOR_ANSWER_MAX + LINE_MAX_IN - n, 0);
+                ssize_t more = recv(fd, bytes + n, MONITOR_ANSWER_MAX + MONITOR_LINE_MAX - n, 0);
                 enum monitor_reply reply;
                 const char *at;
                 size_t len;
@@ -114,7 +91,7 @@ static int receive(const struct sandbox *s, int fd, char *bytes, char **ret, str
 int monitor_ask(const struct sandbox *s, const char *line, char **ret, struct problem *p)
 {
         cleanup(fd_closep) int fd = monitor_connect(s);
-        cleanup(freep) char *bytes = malloc(MONITOR_ANSWER_MAX + LINE_MAX_IN);
+        cleanup(freep) char *bytes = malloc(MONITOR_ANSWER_MAX + MONITOR_LINE_MAX);
         char request[128];
         int n = snprintf(request, sizeof(request), "%s\n", line);
 

@@ -11,6 +11,7 @@
 #include "sandbox/sandbox.h"
 
 #define MONITOR_ANSWER_MAX (256u << 10) /* all counters have some KiB */
+#define MONITOR_LINE_MAX   512u         /* of an answer's first line */
 
 enum monitor_reply {
         MONITOR_OK,
@@ -20,7 +21,7 @@ enum monitor_reply {
 };
 
 /*
- * monitor_parse() - an answer, from its first byte on. Pure.
+ * monitor_parse() - an answer, from its first byte on. Pure (monitor_parse.c).
  * @ret, @ret_len: of MONITOR_OK its bytes, of MONITOR_REFUSED the words; views
  */
 enum monitor_reply monitor_parse(const char *bytes, size_t n, const char **ret, size_t *ret_len);

@@ -25,6 +25,7 @@ struct record {
         const char *image, *image_path, *kernel; /* as asked; the files that were found */
         const char *user, *workdir, *hostname, *disk_rate;
         bool temporary, tty, interactive;
+        bool watched; /* not kept: who starts it stays, and has all its output */
         uint64_t created_ns;
         uint64_t cpus_milli, cpu_shares; /* 1500 = one and a half */
         uint64_t memory_bytes, disk_bytes, lifetime_ns, boot_timeout_ns, pids;
