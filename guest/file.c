@@ -117,13 +117,13 @@ static int do_symlink(struct child *c, const struct protocol_file *req)
 }
 
 static file_operation *const operations[PROTOCOL_FILE_OP_NR] = {
-        [PROTOCOL_FILE_STAT] = do_stat,     [PROTOCOL_FILE_LIST] = file_list,
-        [PROTOCOL_FILE_READ] = file_read,   [PROTOCOL_FILE_WRITE] = file_write,
-        [PROTOCOL_FILE_MKDIR] = do_mkdir,   [PROTOCOL_FILE_REMOVE] = file_remove,
-        [PROTOCOL_FILE_RENAME] = do_rename, [PROTOCOL_FILE_SYMLINK] = do_symlink,
-        [PROTOCOL_FILE_CHMOD] = file_chmod, [PROTOCOL_FILE_CHOWN] = file_chown,
-        [PROTOCOL_FILE_PACK] = file_pack,   [PROTOCOL_FILE_UNPACK] = file_unpack,
-        [PROTOCOL_FILE_WATCH] = file_watch,
+        [PROTOCOL_FILE_STAT] = do_stat,       [PROTOCOL_FILE_LIST] = file_list,
+        [PROTOCOL_FILE_READ] = file_read,     [PROTOCOL_FILE_WRITE] = file_write,
+        [PROTOCOL_FILE_MKDIR] = do_mkdir,     [PROTOCOL_FILE_REMOVE] = file_remove,
+        [PROTOCOL_FILE_RENAME] = do_rename,   [PROTOCOL_FILE_COPY] = file_copy,
+        [PROTOCOL_FILE_SYMLINK] = do_symlink, [PROTOCOL_FILE_CHMOD] = file_chmod,
+        [PROTOCOL_FILE_CHOWN] = file_chown,   [PROTOCOL_FILE_PACK] = file_pack,
+        [PROTOCOL_FILE_UNPACK] = file_unpack, [PROTOCOL_FILE_WATCH] = file_watch,
 };
 
 static bool has_input(const struct protocol_file *req)
