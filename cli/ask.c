@@ -29,7 +29,7 @@ static void on_event(void *owner, const struct agent_event *event)
                 return;
         if (event->kind == AGENT_ERROR)
                 (void)!link_explain(&event->error, a->problem);
-        else if (a->ask->on_event)
+        if (a->ask->on_event)
                 a->ask->on_event(a->ask->who, event);
         a->answered = is_last(event->kind);
         if (a->answered)
@@ -74,6 +74,7 @@ int ask_run(const struct target *target, const struct ask *ask, struct problem *
 struct file_asked {
         const struct protocol_file *req;
         struct protocol_status *ret;
+        uint32_t *ret_errno;
 };
 
 static int queue_file(struct agent *agent, void *who)
@@ -87,6 +88,8 @@ static void on_file(void *who, const struct agent_event *event)
 {
         const struct file_asked *f = who;
 
+        if (event->kind == AGENT_ERROR)
+                *f->ret_errno = event->error.host_errno;
         if (event->kind != AGENT_STATUS || !f->ret)
                 return;
         *f->ret = event->status;
@@ -94,9 +97,9 @@ static void on_file(void *who, const struct agent_event *event)
 }
 
 int ask_file(const struct target *target, const struct protocol_file *req, struct protocol_status *ret,
-             struct problem *problem)
+             uint32_t *ret_errno, struct problem *problem)
 {
-        struct file_asked f = { .req = req, .ret = ret };
+        struct file_asked f = { .req = req, .ret = ret, .ret_errno = ret_errno };
         const struct ask ask = { .queue = queue_file, .on_event = on_file, .who = &f };
 
         return ask_run(target, &ask, problem);

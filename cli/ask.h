@@ -8,7 +8,7 @@
 struct ask {
         /* Queues the request. Return: as agent_exec(). */
         int (*queue)(struct agent *agent, void *who);
-        /* Everything but ERROR. May be NULL. */
+        /* All that comes. ERROR also becomes the problem. May be NULL. */
         void (*on_event)(void *who, const struct agent_event *event);
         void *who;
 };
@@ -16,9 +16,12 @@ struct ask {
 /* ask_run() - Return: 0 after the last frame of the answer, or -1 with @problem. */
 int must_check ask_run(const struct target *target, const struct ask *ask, struct problem *problem);
 
-/* ask_file() - a FILE request whose answer is no more than that; a status is put into *ret, its strings are not. */
+/*
+ * ask_file() - a FILE request with a short answer; a status is put into *ret (or NULL), without its strings
+ * @ret_errno: of the guest's kernel, if it refused
+ */
 int must_check ask_file(const struct target *target, const struct protocol_file *req,
-                        struct protocol_status *ret, struct problem *problem);
+                        struct protocol_status *ret, uint32_t *ret_errno, struct problem *problem);
 
 /*
  * ask_processes() - PROCESSES; @on_process gets each, its strings are the guest's own words

@@ -52,7 +52,7 @@ extern const struct cli_command cli_run, cli_create, cli_start, cli_stop, cli_ki
 extern const struct cli_command cli_ps, cli_inspect, cli_logs, cli_pause, cli_unpause;
 extern const struct cli_command cli_attach, cli_completion, cli_doctor, cli_exec, cli_port_forward, cli_shell,
         cli_signal;
-extern const struct cli_command cli_stats, cli_top;
+extern const struct cli_command cli_cp, cli_stats, cli_top;
 
 /*
  * cli_parse() - options up to the first word that is none, or "--"

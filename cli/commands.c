@@ -23,6 +23,7 @@ const struct cli_command *const cli_commands[] = {
         &cli_unpause,
         &cli_inspect,
         &cli_attach,
+        &cli_cp,
         &cli_signal,
         &cli_top,
         &cli_stats,

@@ -35,7 +35,10 @@ int file_pack(struct child *c, const struct protocol_file *req)
 {
         unsigned flags = (req->flags & PROTOCOL_FILE_CONTENTS ? TREE_CONTENTS : 0) |
                          (req->flags & PROTOCOL_FILE_FOLLOW ? TREE_FOLLOW : 0);
-        int r = tree_pack(&packer, AT_FDCWD, req->path, flags, write_frame, c);
+        int r;
+
+        packer.top = req->to;
+        r = tree_pack(&packer, AT_FDCWD, req->path, flags, write_frame, c);
 
         file_where = packer.where;
         return r;

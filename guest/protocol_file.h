@@ -23,7 +23,7 @@ enum protocol_file_op {
         PROTOCOL_FILE_SYMLINK,  /* path = the link, to = what it says -> DONE */
         PROTOCOL_FILE_CHMOD,    /* mode, RECURSIVE -> DONE */
         PROTOCOL_FILE_CHOWN,    /* uid, gid, RECURSIVE, FOLLOW -> DONE */
-        PROTOCOL_FILE_PACK,     /* path -> DATA... (a tar stream), DONE */
+        PROTOCOL_FILE_PACK,     /* path, to = name of the top or "" -> DATA... (a tar stream), DONE */
         PROTOCOL_FILE_UNPACK,   /* path = folder; STDIN... (a tar stream) with its end -> DONE */
         PROTOCOL_FILE_WATCH,    /* RECURSIVE -> EVENT (READY first) until the client closes */
         PROTOCOL_FILE_OP_NR

@@ -26,7 +26,7 @@
 
 enum {                        /* beside TAR_E_, which are the same numbers */
        TREE_E_CUT = TAR_E_NR, /* the stream ends too early */
-       TREE_E_NAME,           /* "..", or a name that is too long */
+       TREE_E_NAME,           /* "..", a name that is too long, or not the only one that is taken */
        TREE_E_LARGE,          /* an extended header larger than TAR_PAX_MAX */
        TREE_E_NR
 };
@@ -55,7 +55,8 @@ struct tree_pack {
         void *ctx;
         const char *where;
         unsigned flags;
-        uint64_t dev; /* other file systems are not entered */
+        const char *top; /* what the top is called in the stream; NULL or "" = by its own name. Set before */
+        uint64_t dev;    /* other file systems are not entered */
         size_t prefix_len, len, pax_len;
         uint32_t names_len, nr_links;
         struct walk walk;
@@ -89,6 +90,7 @@ struct tree_unpack {
         void *ctx;
         const char *where;
         unsigned flags;
+        const char *only;         /* no other name is taken in the root; NULL = any. Set before */
         uint32_t uid, gid;        /* with TREE_NO_OWNER */
         uint64_t skipped;         /* members that were left out: devices, kinds that are not known */
         uint64_t attributes_lost; /* the file system, or our rights, did not let them be set */

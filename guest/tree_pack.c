@@ -448,7 +448,7 @@ static int on_walk(void *ctx, enum walk_event event, const struct walk_entry *e)
         return r;
 }
 
-/* The last name of @path, "." for "/" and where there is none to speak of. */
+/* The last name of @path, "." for "/" and where there is none to speak of; or the name that was given. */
 static int set_prefix(struct tree_pack *p, const char *path)
 {
         size_t end = strlen(path);
@@ -472,7 +472,7 @@ static int set_prefix(struct tree_pack *p, const char *path)
 
 int tree_pack(struct tree_pack *p, int dir, const char *path, unsigned flags, tree_write_fn *write, void *ctx)
 {
-        int r = set_prefix(p, path);
+        int r = set_prefix(p, p->top && *p->top ? p->top : path);
 
         p->write = write;
         p->ctx = ctx;

@@ -194,12 +194,20 @@ static int make_folder(struct tree_unpack *u, const struct tar_header *h, int di
         return 0;
 }
 
+/* Is it, or is it in, the only name that is taken? */
+static bool is_wanted(const struct tree_unpack *u, const char *path)
+{
+        size_t len = u->only ? strlen(u->only) : 0;
+
+        return !u->only || (!strncmp(path, u->only, len) && (!path[len] || path[len] == '/'));
+}
+
 static int make_link(struct tree_unpack *u, const struct tar_header *h, int dir, const char *name)
 {
         int r = tree_set_name(u->link, (struct tar_text){ 0 }, h->link);
         const char *slash = strrchr(u->link, '/'), *target = slash ? slash + 1 : u->link;
 
-        if (r || !*target)
+        if (r || !*target || !is_wanted(u, u->link))
                 return TREE_E_NAME;
         if (!strcmp(u->link, u->path))
                 return 0;
@@ -271,6 +279,8 @@ static int make_member(struct tree_unpack *u, struct tar_header *h)
                 return r;
         if (!*u->path) /* the root itself belongs to who made it */
                 return is_file ? TREE_E_NAME : tree_skip(u, padded);
+        if (!is_wanted(u, u->path))
+                return TREE_E_NAME;
         if ((is_device && !(u->flags & TREE_PRIVILEGED)) || h->kind < TAR_FILE ||
             (h->kind > TAR_CONTIGUOUS && !is_file)) {
                 u->skipped++;

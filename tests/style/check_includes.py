@@ -24,7 +24,7 @@ ALLOWED = {
     'api/vm': BASE | {'vmm/config.h', 'vmm/control.h'},
     'guest': set(),
     'sandbox': BASE | {'vmm/config.h'} | FRAMES,
-    'cli': BASE | {'sandbox'} | FRAMES,
+    'cli': BASE | {'sandbox', 'guest/tree.h'} | FRAMES,
     'lab': set(),
     'bench': None,
     'tests': None,

@@ -20,12 +20,12 @@ ROOT = os.geteuid() == 0
 NS = 1_600_000_000_123_456_789
 
 
-def pack(path, flags=CONTENTS):
-    return subprocess.run([TOOL, 'pack', path, str(flags)], stdout=subprocess.PIPE, check=True).stdout
+def pack(path, flags=CONTENTS, *top):
+    return subprocess.run([TOOL, 'pack', path, str(flags), *top], stdout=subprocess.PIPE, check=True).stdout
 
 
-def unpack(data, folder, flags=PRIVILEGED, piece=65536):
-    done = subprocess.run([TOOL, 'unpack', folder, str(flags), str(piece)], input=data, stderr=subprocess.PIPE, check=False)
+def unpack(data, folder, flags=PRIVILEGED, piece=65536, only=()):
+    done = subprocess.run([TOOL, 'unpack', folder, str(flags), str(piece), *only], input=data, stderr=subprocess.PIPE, check=False)
     return done.returncode, done.stderr.decode()
 
 
@@ -161,6 +161,17 @@ class Ours(Folders):
             s.bind(str(self.source / 'a/socket'))
             self.assertEqual(names(self.source / 'a'), ['a', 'a/f'])
         self.assertEqual(subprocess.run([TOOL, 'pack', self.source / 'no', '0'], stderr=subprocess.DEVNULL, check=False).returncode, 1)
+
+    def test_top(self):
+        make_tree(self.source)
+        self.assertEqual(unpack(pack(self.source, 0, 'another'), self.folder, only=('another',))[0], 0)
+        self.target.rmdir()
+        (self.folder / 'another').rename(self.target)
+        self.same()
+        self.assertEqual(unpack(pack(self.source / 'set-id', 0, 'file'), self.folder)[0], 0)
+        self.assertEqual((self.folder / 'file').read_bytes(), b'x')
+        with tarfile.open(fileobj=io.BytesIO(pack(self.source, 0, ''))) as tar:
+            self.assertEqual(tar.getnames()[0], 'source')
 
     def test_deep(self):
         os.chdir(self.source)
@@ -309,8 +320,8 @@ class Hostile(Folders):
         (self.outside / 'secret').write_bytes(b'secret')
         self.before = describe(self.folder)
 
-    def check(self, *members, flags=0, end=END):
-        status, err = unpack(b''.join(members) + end, self.target, flags)
+    def check(self, *members, flags=0, end=END, only=()):
+        status, err = unpack(b''.join(members) + end, self.target, flags, only=only)
         after = {k: v for k, v in describe(self.folder).items() if not k.startswith('target')}
         before = {k: v for k, v in self.before.items() if not k.startswith('target')}
         self.assertEqual(before, after)
@@ -325,6 +336,16 @@ class Hostile(Folders):
             self.assertEqual(self.check(member('x'), member('y', tarfile.LNKTYPE, link=name))[0], 2)
         self.assertEqual(self.check(member(f'{self.outside}/x', data=b'inside'))[0], 0)
         self.assertEqual(pathlib.Path(f'{self.target}/{self.outside}/x').read_bytes(), b'inside')
+
+    def test_not_what_was_asked_for(self):
+        (self.target / 'mine').write_bytes(b'mine')
+        for name in ('mine', 'onl', 'only2', 'onlyx/y', '.bashrc'):
+            self.assertEqual(self.check(member(name, data=b'x'), only=('only',))[0], 2, name)
+            self.assertEqual(self.check(member('only', tarfile.LNKTYPE, link=name), only=('only',))[0], 2, name)
+        self.assertEqual((self.target / 'mine').read_bytes(), b'mine')
+        self.assertEqual(self.check(member('only', tarfile.DIRTYPE, mode=0o700), member('./only/x', data=b'x'), member('/only/y'),
+                                    only=('only',))[0], 0)
+        self.assertEqual(sorted(p.name for p in self.target.rglob('*')), ['mine', 'only', 'x', 'y'])
 
     def test_through_links(self):
         for to in (str(self.outside), '../outside', '.', '/'):

@@ -1,8 +1,8 @@
 /*
  * Packs and unpacks as the agent and the host do, from the command line: for test_tree.py.
  *
- *         tree_tool pack PATH FLAGS > stream
- *         tree_tool unpack FOLDER FLAGS [PIECE] < stream
+ *         tree_tool pack PATH FLAGS [TOP] > stream
+ *         tree_tool unpack FOLDER FLAGS [PIECE [ONLY]] < stream
  *
  * Exit status: 0, 1 an errno of this system, 2 the stream is at fault.
  */
@@ -45,11 +45,13 @@ int main(int argc, char **argv)
         unsigned flags = (unsigned)atoi(argv[3]);
 
         if (!strcmp(argv[1], "pack")) {
+                packer.top = argc > 4 ? argv[4] : NULL;
                 r = tree_pack(&packer, AT_FDCWD, argv[2], flags, write_out, NULL);
         } else {
                 int fd = open(argv[2], O_RDONLY | O_DIRECTORY);
 
                 piece = argc > 4 ? (size_t)atoi(argv[4]) : piece;
+                unpacker.only = argc > 5 ? argv[5] : NULL;
                 unpacker.uid = unpacker.gid = TREE_KEEP;
                 r = tree_unpack(&unpacker, fd, flags, read_in, NULL);
                 fprintf(stderr, "skipped %llu\n", (unsigned long long)unpacker.skipped);
