@@ -39,6 +39,7 @@ struct devices {
         unsigned nr;
         struct slot slots[DEVICES_MAX];
         struct arch_device list[DEVICES_MAX];
+        int disks[CONFIG_DISKS_MAX]; /* the newest file of each; its device has it */
 };
 
 static int new_blk(struct devices *d, unsigned i, struct virtio_dev **ret)
@@ -57,6 +58,7 @@ static int new_blk(struct devices *d, unsigned i, struct virtio_dev **ret)
                 .rate = disk->rate,
         };
 
+        d->disks[i] = cfg.file.fd;
         memcpy(cfg.serial, disk->serial, sizeof(disk->serial));
         return blk_new(&cfg, ret);
 }
@@ -259,7 +261,7 @@ int devices_replace_disk(struct devices *d, unsigned i, const char *path, struct
         int r;
 
         disk.path = path;
-        if (files_open_disk(&opened, &disk, p)) {
+        if (files_open_disk(&opened, &disk, d->disks[i], p)) {
                 fd_closep(&opened.fd);
                 return -1;
         }
@@ -275,7 +277,10 @@ int devices_replace_disk(struct devices *d, unsigned i, const char *path, struct
                         p, VMM_E_INPUT,
                         "image '%s' needs blocks of %u bytes, and the guest was promised smaller ones", path,
                         opened.block_bytes);
-        return r ? problem_set(p, VMM_E_HOST, "image '%s': %s", path, strerror(-r)) : 0;
+        if (r < 0)
+                return problem_set(p, VMM_E_HOST, "image '%s': %s", path, strerror(-r));
+        d->disks[i] = opened.fd;
+        return 0;
 }
 
 void devices_pause(struct devices *d)

@@ -86,12 +86,11 @@ static uint32_t block_bytes_of(int fd, const struct config_disk *d)
                                                                                         : SECTOR_BYTES;
 }
 
-int files_open_disk(struct files_disk *ret, const struct config_disk *d, struct problem *p)
+static int open_locked(struct files_disk *ret, const struct config_disk *d, struct problem *p)
 {
         /* O_EXCL: a block device that is mounted is refused. It means nothing for files. */
         int mode = d->read_only ? O_RDONLY : O_RDWR | O_EXCL;
         struct stat st;
-        off_t size;
 
         ret->fd = open_input("image", d->path, mode, &st, p);
         if (ret->fd < 0)
@@ -100,7 +99,27 @@ int files_open_disk(struct files_disk *ret, const struct config_disk *d, struct 
                 return problem_set(p, VMM_E_INPUT,
                                    "image '%s': its file system has no direct I/O; leave out ,direct",
                                    d->path);
-        if (lock_disk(ret->fd, d, p))
+        return lock_disk(ret->fd, d, p);
+}
+
+/* The same file again would find itself locked, by us. Return: a descriptor of it, or -1: it is another. */
+static int again(int held, const char *path)
+{
+        struct stat ours, theirs;
+
+        if (held < 0 || fstat(held, &ours) < 0 || stat(path, &theirs) < 0)
+                return -1;
+        if (ours.st_dev != theirs.st_dev || ours.st_ino != theirs.st_ino)
+                return -1;
+        return fcntl(held, F_DUPFD_CLOEXEC, 3);
+}
+
+int files_open_disk(struct files_disk *ret, const struct config_disk *d, int held, struct problem *p)
+{
+        off_t size;
+
+        ret->fd = again(held, d->path);
+        if (ret->fd < 0 && open_locked(ret, d, p))
                 return -1;
         size = lseek(ret->fd, 0, SEEK_END);
         if (size < 0)
@@ -195,7 +214,7 @@ static int open_all(struct files *f, const struct vm_config *c, struct problem *
         if (f->kernel < 0 || open_initrd(f, c, p))
                 return -1;
         for (unsigned i = 0; i < c->nr_disks; i++)
-                if (files_open_disk(&f->disks[i], &c->disks[i], p))
+                if (files_open_disk(&f->disks[i], &c->disks[i], -1, p))
                         return -1;
         f->kvm = open_kvm(p);
         if (f->kvm < 0)

@@ -38,8 +38,10 @@ struct files {
 int must_check files_open(struct files *f, const struct vm_config *c, struct problem *p);
 /*
  * files_open_disk() - open, lock and check one disk
+ * @held: the disk's file so far, which may be the same one, of another size by now; -1: none
  * Return: 0, or -1 with *p filled; ret->fd may be open then, and is the caller's either way.
  */
-int must_check files_open_disk(struct files_disk *ret, const struct config_disk *d, struct problem *p);
+int must_check files_open_disk(struct files_disk *ret, const struct config_disk *d, int held,
+                               struct problem *p);
 /* Closes what is still here (a descriptor that was taken over was set to -1) and removes the socket. */
 void files_close(struct files *f);

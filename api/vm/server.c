@@ -131,15 +131,27 @@ static void on_completed(void *ctx, struct MHD_Connection *c, void **at, enum MH
         *at = NULL;
 }
 
-/* Does what is to be done, and sets the timer for what is left. */
+static unsigned nr_connections(const struct api *api)
+{
+        return MHD_get_daemon_info(api->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS)->num_connections;
+}
+
+/*
+ * Does what is to be done, and sets the timer for what is left. A daemon that was full looks for new clients
+ * again at the beginning of a run only, so whenever one has gone there is another run: nothing else would wake us.
+ */
 static void turn(struct api *api)
 {
         MHD_UNSIGNED_LONG_LONG ms;
+        unsigned before;
 
-        if (MHD_run(api->daemon) != MHD_YES && !api->gone_bad) {
-                api->gone_bad = true;
-                log_warn("the API's server has failed; the VM goes on");
-        }
+        do {
+                before = nr_connections(api);
+                if (MHD_run(api->daemon) != MHD_YES && !api->gone_bad) {
+                        api->gone_bad = true;
+                        log_warn("the API's server has failed; the VM goes on");
+                }
+        } while (nr_connections(api) < before);
         if (MHD_get_timeout(api->daemon, &ms) == MHD_YES)
                 loop_timer_set(api->vm.cfg.loop, &api->timer, ms * NS_PER_MS);
         else
