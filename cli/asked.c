@@ -12,6 +12,9 @@
 
 #include "sandbox/images.h"
 #include "sandbox/limits.h"
+#include "sandbox/settings.h"
+#include "sandbox/store.h"
+#include "vmm/base/cleanup.h"
 #include "vmm/base/parse.h"
 
 #define MEMORY_DEFAULT (512ull << 20)
@@ -38,6 +41,25 @@ static int read_env(struct asked *a, struct problem *p)
         for (size_t i = 0; i < a->env.nr; i++)
                 if (record_add(&a->record.env, a->env.items[i]))
                         return problem_set(p, CLI_FAILED, "out of memory");
+        return 0;
+}
+
+/* What was not said is as config.toml has it. */
+static int take_defaults(struct asked *a, const struct paths *paths, struct problem *p)
+{
+        const struct settings *s = &a->settings;
+
+        if (settings_read(paths, &a->settings, p))
+                return -1;
+        if (!a->cpus && *s->cpus)
+                a->cpus = s->cpus;
+        if (!a->disk && *s->disk && !a->rm)
+                a->disk = s->disk;
+        if (!a->kernel && *s->kernel)
+                a->kernel = s->kernel;
+        if (!a->memory_bytes && *s->memory && !parse_size(s->memory, &a->memory_bytes))
+                return problem_set(p, CLI_FAILED, "%.300s/config.toml: memory '%.32s' is no size",
+                                   paths->config, s->memory);
         return 0;
 }
 
@@ -141,9 +163,11 @@ int asked_read(const struct cli_command *command, int argc, char **argv, const s
 
         if (r)
                 return r;
-        if (at >= argc)
+        if (take_defaults(a, paths, p))
+                return -1;
+        a->record.image = at < argc ? argv[at++] : a->settings.image;
+        if (!*a->record.image)
                 return problem_set(p, CLI_FAILED, "which image? vmlet %s %s", command->name, command->usage);
-        a->record.image = argv[at++];
         if (at < argc && !strcmp(argv[at], "--"))
                 at++;
         else if (at < argc && argv[at][0] == '-')
@@ -170,4 +194,16 @@ void asked_fini(struct asked *a)
         free(a->labels.items);
         free(a->image_path);
         free(a->kernel_path);
+}
+
+int asked_make(struct asked *a, const struct paths *paths, struct sandbox *ret, int *ret_lock,
+               struct problem *p)
+{
+        if (store_new(paths, &a->record, ret, ret_lock, p))
+                return -1;
+        if (!settings_allow_disk(paths, &a->record, p))
+                return 0;
+        store_drop(paths, ret);
+        fd_closep(ret_lock);
+        return -1;
 }

@@ -7,6 +7,7 @@
 #include "cli/keys.h"
 #include "sandbox/record.h"
 #include "sandbox/sandbox.h"
+#include "sandbox/settings_parse.h"
 
 struct asked {
         struct cli_list env_words, env_files, labels;
@@ -15,6 +16,7 @@ struct asked {
         uint64_t memory_bytes, lifetime_ns, boot_timeout_ns, pids, cpu_shares;
         struct keys keys;
         struct env env;
+        struct settings settings; /* of the user: what he did not say */
         char *image_path, *kernel_path;
         struct record record; /* borrows from all of these */
 };
@@ -27,3 +29,7 @@ struct asked {
 int must_check asked_read(const struct cli_command *command, int argc, char **argv, const struct paths *paths,
                           struct asked *a, struct problem *p);
 void asked_fini(struct asked *a);
+
+/* asked_make() - the sandbox, within the user's limits. Return: 0 and its lock, or -1 with @p. */
+int must_check asked_make(struct asked *a, const struct paths *paths, struct sandbox *ret, int *ret_lock,
+                          struct problem *p);

@@ -126,6 +126,8 @@ int boot_run(struct boot *b, struct problem *p)
         fd_closep(&b->lock);
         if (status < 0)
                 return -1;
+        if (*launch.note)
+                fprintf(stderr, "vmlet: sandbox %s: %s\n", b->sandbox->id, launch.note);
         if (b->record->args.nr)
                 status = end(b, &launch, run_session(b, &result, p), result.detached, p);
         if (status >= 0 && b->watch && result.detached)

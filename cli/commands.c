@@ -22,6 +22,8 @@ const struct cli_command *const cli_commands[] = {
         &cli_pause,
         &cli_unpause,
         &cli_inspect,
+        &cli_images,
+        &cli_version,
         &cli_attach,
         &cli_cp,
         &cli_signal,

@@ -8,7 +8,6 @@
 
 #include "cli/asked.h"
 #include "cli/boot.h"
-#include "sandbox/store.h"
 #include "vmm/base/cleanup.h"
 
 static const struct cli_option options[] = {
@@ -68,7 +67,7 @@ static int start(struct asked *a, const struct paths *paths, struct problem *p)
                 return problem_set(p, CLI_FAILED,
                                    "which command? For a shell use -it, to leave the sandbox running -d");
         a->record.watched = boot.watch;
-        if (store_new(paths, &a->record, &s, &boot.lock, p))
+        if (asked_make(a, paths, &s, &boot.lock, p))
                 return -1;
         status = boot_run(&boot, p);
         if (!status && a->detach)
@@ -100,7 +99,7 @@ static int make(struct asked *a, const struct paths *paths, struct problem *p)
         if (a->rm)
                 return problem_set(p, CLI_FAILED,
                                    "--rm is for run: what was only created would be gone at once");
-        if (store_new(paths, &a->record, &s, &lock, p))
+        if (asked_make(a, paths, &s, &lock, p))
                 return -1;
         puts(s.id);
         return 0;

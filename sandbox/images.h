@@ -6,6 +6,8 @@
  * link. A word with a slash in it is the path of a file. What nobody added is looked for where it was
  * installed and where the scripts of the source tree leave it in the cache.
  */
+#include <stdint.h>
+
 #include "sandbox/sandbox.h"
 
 enum images_kind { IMAGES_ROOT, IMAGES_KERNEL };
@@ -21,3 +23,24 @@ int must_check images_find_kernel(const struct paths *paths, const char *word, c
 
 /* images_program_file() - "@name beside our own program", such as "../libexec/vmlet/vmlinux". Return: 0 or -1. */
 int must_check images_program_file(const char *name, char ret[static PATHS_MAX]);
+
+struct images_entry {
+        char name[SANDBOX_NAME_MAX + 1];
+        enum images_kind kind;
+        bool linked; /* elsewhere: only its path is kept */
+        bool built;  /* not added: found where it was installed or built */
+        uint64_t size_bytes, disk_bytes, changed_ns;
+        char *path; /* of the file; NULL: a link that leads nowhere */
+};
+
+/* images_list() - all of them, in no order. @ret: to be ended with images_free(). */
+int must_check images_list(const struct paths *paths, struct images_entry **ret, size_t *ret_nr,
+                           struct problem *p);
+void images_free(struct images_entry *entries, size_t nr);
+
+/* images_add() - the file @from as @name: a copy (reflinked where that can be), or with @link its path. */
+int must_check images_add(const struct paths *paths, enum images_kind kind, const char *name,
+                          const char *from, bool link, struct problem *p);
+
+/* images_remove() - unless a sandbox needs it; @force: even then. */
+int must_check images_remove(const struct paths *paths, const char *name, bool force, struct problem *p);

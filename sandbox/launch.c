@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "sandbox/images.h"
+#include "sandbox/limits.h"
 #include "vmm/base/cleanup.h"
 
 #define WORDS_MAX 64u
@@ -165,9 +166,13 @@ int launch_start(const struct sandbox *s, const struct record *r, int lock, stru
                  struct problem *p)
 {
         cleanup(words_fini) struct words words = { 0 };
+        cleanup(limits_fini) struct limits limits;
         cleanup(fd_closep) int ready = -1, told = -1;
         int ends[2], e;
 
+        limits_make(s, r, &limits);
+        for (unsigned i = 0; limits.scope[i]; i++)
+                add(&words, NULL, "%s", limits.scope[i]);
         if (pipe2(ends, O_CLOEXEC) < 0)
                 return problem_set(p, SANDBOX_FAILED, "cannot make a pipe: %s", strerror(errno));
         ready = ends[0];
@@ -177,6 +182,8 @@ int launch_start(const struct sandbox *s, const struct record *r, int lock, stru
         e = spawn(s, &words, (const int[]){ lock, told, -1 }, &ret->pid);
         if (e)
                 return problem_set(p, SANDBOX_FAILED, "cannot start %.300s: %s", words.items[0], strerror(e));
+        limits_join(&limits, ret->pid);
+        memcpy(ret->note, limits.note, sizeof(ret->note));
         ret->ready = steal_fd(&ready);
         return 0;
 }

@@ -9,7 +9,8 @@
 
 struct launch {
         pid_t pid;
-        int ready; /* the reading end of its --ready-fd; -1 once used */
+        int ready;      /* the reading end of its --ready-fd; -1 once used */
+        char note[256]; /* what a person should know: a limit that is not held; "" = nothing */
 };
 #define LAUNCH_NONE ((struct launch){ .ready = -1 })
 

@@ -22,6 +22,7 @@
 
 #include "sandbox/lock.h"
 #include "sandbox/monitor.h"
+#include "sandbox/settings.h"
 #include "vmm/base/cleanup.h"
 
 #define KILL_MS  10000 /* the kernel frees the guest's memory meanwhile */
@@ -166,6 +167,8 @@ int life_start(const struct paths *paths, const struct sandbox *s, const struct 
         int e;
 
         *ret = LAUNCH_NONE;
+        if (settings_allow_start(paths, r, p))
+                return -1;
         if (!s->temporary) {
                 char gone[SANDBOX_FOLDER_MAX + 16];
 

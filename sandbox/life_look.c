@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "sandbox/limits.h"
 #include "sandbox/lock.h"
 #include "sandbox/monitor.h"
 #include "sandbox/text.h"
@@ -119,7 +120,7 @@ static void look_alive(const struct sandbox *s, struct report *r)
 }
 
 /* exit.json was there, or nothing was although it had been started. */
-static void look_ended(struct report *r, int read)
+static void look_ended(const struct sandbox *s, struct report *r, int read)
 {
         struct life_status *status = r->status;
         /* VMM_OK and VMM_ENDED of vmm/status.h: what its exit file says is a promise to other programs too. */
@@ -129,9 +130,9 @@ static void look_ended(struct report *r, int read)
                 status->state = LIFE_KILLED;
                 status->code = SANDBOX_FAILED;
                 snprintf(status->reason, sizeof(status->reason), "%s",
-                         read == -EPROTO ? "its exit.json is damaged"
-                                         : "its monitor was killed, by somebody or by the host's kernel for "
-                                           "want of memory");
+                         read == -EPROTO    ? "its exit.json is damaged"
+                         : limits_killed(s) ? "the host's kernel killed its monitor for want of memory"
+                                            : "its monitor was killed, by somebody or for want of memory");
                 return;
         }
         status->state = as_it_should ? LIFE_EXITED : LIFE_FAILED;
@@ -157,7 +158,7 @@ void life_look(const struct sandbox *s, struct life_status *ret)
         end = read_file(s, "exit.json", &r);
         if (end == -ENOENT && state == -ENOENT && !s->temporary)
                 return;
-        look_ended(&r, end);
+        look_ended(s, &r, end);
 }
 
 bool life_is_alive(const struct life_status *status)

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "sandbox/disk.h"
+#include "sandbox/limits.h"
 #include "sandbox/lock.h"
 #include "sandbox/names.h"
 #include "vmm/base/cleanup.h"
@@ -145,6 +146,8 @@ void store_drop(const struct paths *paths, const struct sandbox *s)
         names_drop(paths, s->id);
         if (!s->temporary)
                 remove_folder(s->run);
+        if (!geteuid())
+                limits_remove(s);
         remove_folder(doomed);
 }
 
