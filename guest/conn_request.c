@@ -9,6 +9,7 @@
 
 #include "guest/conn_priv.h"
 #include "guest/environment.h"
+#include "guest/exec.h"
 #include "guest/file.h"
 #include "guest/machine.h"
 #include "guest/relay.h"
@@ -16,12 +17,10 @@
 /* Answers with DONE, or with what the kernel said. */
 static void reply(struct conn *c, uint32_t id, int r, const char *what)
 {
-        struct service *s = c->service;
-        struct protocol_frame done = { .type = PROTOCOL_DONE, .id = id };
         struct text why;
 
         if (!r) {
-                s->out_len += protocol_put_header(s->out + s->out_len, &done);
+                conn_reply_done(c, id);
                 return;
         }
         text_set(&why, what, ": ", strerror(-r));
@@ -31,7 +30,7 @@ static void reply(struct conn *c, uint32_t id, int r, const char *what)
 static void on_metrics(struct conn *c, uint32_t id)
 {
         struct service *s = c->service;
-        struct machine_facts facts = { .execs = s->nr_execs, .frozen = s->frozen };
+        struct machine_facts facts = { .execs = exec_running(), .frozen = s->frozen };
 
         s->out_len += machine_report(s->out + s->out_len, id, &facts);
 }

@@ -19,11 +19,19 @@ void conn_reply_error(struct conn *c, uint32_t id, uint32_t fault, int error, co
         s->out_len += protocol_put_error(s->out + s->out_len, id, fault, (uint32_t)error, text);
 }
 
+void conn_reply_done(struct conn *c, uint32_t id)
+{
+        struct service *s = c->service;
+        struct protocol_frame done = { .type = PROTOCOL_DONE, .id = id };
+
+        s->out_len += protocol_put_header(s->out + s->out_len, &done);
+}
+
 uint32_t conn_check_state(const struct conn *c, struct text *ret_why)
 {
         const struct service *s = c->service;
 
-        if (c->pid) {
+        if (c->reader.exec) {
                 text_set(ret_why, "a command runs on this connection already");
                 return PROTOCOL_FAULT_BUSY;
         }
@@ -41,7 +49,7 @@ uint32_t conn_check_state(const struct conn *c, struct text *ret_why)
 /* The worker's socket is watched for its end only: each piece of its input would wake the agent up. */
 static void watch_socket(struct conn *c, uint32_t events)
 {
-        struct epoll_event event = { .events = events | EPOLLET, .data.u64 = c->tag + CONN_SOCKET };
+        struct epoll_event event = { .events = events | EPOLLET, .data.u64 = conn_tag(c->reader.slot, 0) };
 
         epoll_ctl(c->service->epoll_fd, EPOLL_CTL_MOD, c->fd, &event);
 }

@@ -11,16 +11,19 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "guest/cgroup.h"
+#include "guest/exec.h"
 #include "guest/lines.h"
 #include "guest/machine.h"
 
-#define FRAME_BYTES  (32u << 10)
-#define NAMES_NR     16u  /* user names that are remembered */
-#define TICKS_PER_S  100u /* USER_HZ */
-#define NS_PER_TICK  (1000000000u / TICKS_PER_S)
-#define US_PER_TICK  (1000000u / TICKS_PER_S)
-#define PF_KTHREAD   0x00200000u /* of a kernel thread: <linux/sched.h> */
-#define AGENT_CGROUP "0::/vmlet/agent"
+#define FRAME_BYTES (32u << 10)
+#define NAMES_NR    16u  /* user names that are remembered */
+#define TICKS_PER_S 100u /* USER_HZ */
+#define NS_PER_TICK (1000000000u / TICKS_PER_S)
+#define US_PER_TICK (1000000u / TICKS_PER_S)
+#define PF_KTHREAD  0x00200000u /* of a kernel thread: <linux/sched.h> */
+#define EXEC_CGROUP "0::/vmlet/user/"
+#define ROOT_CGROUP "0::/\n"
 
 /* Fields of /proc/PID/stat behind the name, counted from the state. */
 enum {
@@ -175,9 +178,11 @@ static void add_process(struct list *l, int dir, uint32_t pid)
 
         if (fstat(dir, &owner) || !read_stat(l, dir, &p, comm))
                 return;
-        if (read_at(dir, "cgroup", cgroup, sizeof(cgroup)) &&
-            !strncmp(cgroup, AGENT_CGROUP, sizeof(AGENT_CGROUP) - 1))
+        read_at(dir, "cgroup", cgroup, sizeof(cgroup));
+        if (!strcmp(cgroup, ROOT_CGROUP) && cgroup_user() >= 0) /* the agent's own: commands are in theirs */
                 return;
+        if (!strncmp(cgroup, EXEC_CGROUP, sizeof(EXEC_CGROUP) - 1))
+                p.proc = exec_of_cgroup((uint32_t)number(cgroup + sizeof(EXEC_CGROUP) - 1));
         read_command(dir, command, sizeof(command), comm);
         p.uid = owner.st_uid;
         p.user = user_name(l, p.uid);

@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "guest/cgroup.h"
 #include "guest/mounts.h"
 #include "guest/server.h"
 #include "guest/vsock.h"
@@ -29,6 +30,7 @@
 #define FILES_SOFT   1024 /* what select() can take; programs that want more raise it */
 #define FILES_HARD   524288
 #define HOSTNAME     "vmlet"
+#define PRIORITY     (-20)
 
 static struct server server;
 
@@ -141,10 +143,21 @@ static void rest_when_idle(void)
         }
 }
 
-/* Everything a command may expect and a client cannot see before. */
+/*
+ * Everything a command may expect and a client cannot see before. The agent goes before all commands; the
+ * kernel's OOM killer leaves process 1 alone by itself.
+ */
 static void settle(struct service *service, const struct settings *settings)
 {
+        static const struct vsock_address log = { .family = VSOCK_FAMILY,
+                                                  .port = PROTOCOL_LOG_PORT,
+                                                  .cid = VSOCK_CID_HOST };
         struct rlimit files = { FILES_SOFT, FILES_HARD };
+
+        service->log = (const struct sockaddr *)&log;
+        service->log_len = sizeof(log);
+        cgroup_init(CGROUP_PATH, settings->pids);
+        setpriority(PRIO_PROCESS, 0, PRIORITY);
 
         setrlimit(RLIMIT_NOFILE, &files);
         mounts_rest(settings);
@@ -179,8 +192,8 @@ int main(void)
                 .version = PROTOCOL_VERSION,
                 .state = has_root ? PROTOCOL_STATE_OK : PROTOCOL_STATE_NO_ROOT,
                 .stdin_window = CONN_STDIN_WINDOW,
-                .capabilities = PROTOCOL_CAP_EXEC | PROTOCOL_CAP_SHUTDOWN | PROTOCOL_CAP_MACHINE |
-                                PROTOCOL_CAP_CONNECT | PROTOCOL_CAP_FILE,
+                .capabilities = PROTOCOL_CAP_EXEC | PROTOCOL_CAP_SHUTDOWN | PROTOCOL_CAP_PROCESS |
+                                PROTOCOL_CAP_MACHINE | PROTOCOL_CAP_CONNECT | PROTOCOL_CAP_FILE,
                 .release = VMLET_VERSION,
                 .message = why.s,
         };

@@ -18,15 +18,16 @@
 #include <unistd.h>
 
 #include "guest/machine.h"
+#include "guest/exec.h"
 #include "guest/vsock.h"
 
-#define TAG_SHIFT    2
-#define TAG_LISTEN   (SERVER_CONNS_MAX << TAG_SHIFT)
-#define TAG_SIGNAL   (TAG_LISTEN + 1)
+#define SLOT_LISTEN  SERVICE_SLOTS
+#define SLOT_SIGNAL  (SERVICE_SLOTS + 1)
 #define KILL_WAIT_MS 2000 /* after SIGKILL: what a process in the kernel may need to die */
+#define WAIT_MAX_MS  (24 * 3600 * 1000)
 #define EVENTS_MAX   64
 
-_Static_assert(CONN_SOURCE_NR <= 1 << TAG_SHIFT, "a connection's sources fit its tag");
+_Static_assert(SERVER_CONNS_MAX == SERVICE_CONNS, "every connection has its slot");
 
 static int64_t now_ms(void)
 {
@@ -36,9 +37,9 @@ static int64_t now_ms(void)
         return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-static int watch(struct server *s, int fd, uint64_t tag)
+static int watch(struct server *s, int fd, unsigned slot)
 {
-        struct epoll_event event = { .events = EPOLLIN, .data.u64 = tag };
+        struct epoll_event event = { .events = EPOLLIN, .data.u64 = conn_tag(slot, 0) };
 
         return epoll_ctl(s->service.epoll_fd, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
 }
@@ -50,6 +51,7 @@ int server_init(struct server *s, int listen_fd, const struct server_ops *ops)
 
         for (unsigned i = 0; i < SERVER_CONNS_MAX; i++)
                 s->conns[i].fd = -1;
+        s->service.conns = s->conns;
         s->ops = ops;
         s->listen_fd = listen_fd;
         sigemptyset(&mask);
@@ -62,20 +64,14 @@ int server_init(struct server *s, int listen_fd, const struct server_ops *ops)
         if (s->service.epoll_fd < 0 || s->signal_fd < 0)
                 return -errno;
         if (listen_fd >= 0)
-                r = watch(s, listen_fd, TAG_LISTEN);
-        return r ? r : watch(s, s->signal_fd, TAG_SIGNAL);
+                r = watch(s, listen_fd, SLOT_LISTEN);
+        return r ? r : watch(s, s->signal_fd, SLOT_SIGNAL);
 }
 
-static void set_due(struct server *s, unsigned i)
-{
-        s->nr_due += !s->due[i];
-        s->due[i] = 1;
-}
-
-static struct conn *find_command(struct server *s, pid_t pid)
+static struct conn *find_worker(struct server *s, pid_t pid)
 {
         for (unsigned i = 0; i < SERVER_CONNS_MAX; i++) {
-                if (s->conns[i].fd >= 0 && (s->conns[i].pid == pid || s->conns[i].worker == pid))
+                if (s->conns[i].fd >= 0 && s->conns[i].worker == pid)
                         return &s->conns[i];
         }
         return NULL;
@@ -91,14 +87,11 @@ static bool reap(struct server *s)
 
         (void)!read(s->signal_fd, &info, sizeof(info)); /* it only says that there is something */
         while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0) {
-                struct conn *c = find_command(s, pid);
+                struct conn *c = exec_reap(&s->service, pid, status, &usage) ? NULL : find_worker(s, pid);
 
                 if (c) {
-                        if (c->worker == pid)
-                                conn_worker_ended(c, status);
-                        else
-                                conn_ended(c, status, &usage);
-                        set_due(s, (unsigned)(c - s->conns));
+                        conn_worker_ended(c, status);
+                        conn_wake(&s->service, c->reader.slot);
                 }
         }
         return pid == 0;
@@ -136,7 +129,7 @@ static void accept_one(struct server *s)
         }
         for (unsigned i = 0; i < SERVER_CONNS_MAX; i++) {
                 if (s->conns[i].fd < 0) {
-                        conn_open_take(&s->conns[i], &s->service, fd, (uint64_t)i << TAG_SHIFT);
+                        conn_open_take(&s->conns[i], &s->service, fd);
                         return;
                 }
         }
@@ -145,34 +138,37 @@ static void accept_one(struct server *s)
 
 static void on_event(struct server *s, const struct epoll_event *event)
 {
-        uint64_t tag = event->data.u64;
+        unsigned slot = (unsigned)(event->data.u64 >> CONN_TAG_SHIFT);
+        unsigned source = event->data.u64 & ((1u << CONN_TAG_SHIFT) - 1);
 
-        if (tag == TAG_LISTEN) {
+        if (slot == SLOT_LISTEN) {
                 s->has_client = true;
-        } else if (tag == TAG_SIGNAL) {
+        } else if (slot == SLOT_SIGNAL) {
                 s->has_dead = true;
-        } else {
-                unsigned i = (unsigned)(tag >> TAG_SHIFT);
-
+        } else if (slot < EXECS_MAX) {
+                exec_event(&s->service, slot, source, event->events);
+        } else if (s->conns[slot - EXECS_MAX].fd >= 0) {
                 /*
                  * A connection that was closed in this round leaves stale events, but none of another's:
                  * accept is last.
                  */
-                if (s->conns[i].fd >= 0) {
-                        conn_event(&s->conns[i], (enum conn_source)(tag & ((1 << TAG_SHIFT) - 1)),
-                                   event->events);
-                        set_due(s, i);
-                }
+                conn_event(&s->conns[slot - EXECS_MAX], event->events);
+                conn_wake(&s->service, slot);
         }
 }
 
-static void run_due(struct server *s)
+/* Execs come first: what they read goes out in the same round. */
+static void run_due(struct service *s)
 {
-        for (unsigned i = 0; s->nr_due && i < SERVER_CONNS_MAX; i++) {
-                if (s->due[i] && !conn_run(&s->conns[i])) {
-                        s->due[i] = 0;
-                        s->nr_due--;
-                }
+        uint8_t *at = s->due, *end = s->due + SERVICE_SLOTS;
+
+        while (s->nr_due && (at = memchr(at, 1, (size_t)(end - at)))) {
+                unsigned slot = (unsigned)(at - s->due);
+
+                *at++ = 0;
+                s->nr_due--;
+                if (slot < EXECS_MAX ? exec_run(s, slot) : conn_run(&s->conns[slot - EXECS_MAX]))
+                        conn_wake(s, slot);
         }
 }
 
@@ -207,16 +203,16 @@ static bool step_shutdown(struct server *s, bool has_children)
 
 static int wait_ms(const struct server *s)
 {
-        if (s->nr_due)
+        int64_t next = s->service.stopping ? s->deadline_ms : exec_next_ms();
+
+        if (s->service.nr_due || (s->service.stopping && !next))
                 return 0;
-        if (!s->service.stopping)
+        if (!next)
                 return -1;
-        if (!s->deadline_ms)
-                return 0;
 
-        int64_t left = s->deadline_ms - now_ms();
+        int64_t left = next - now_ms();
 
-        return left < 0 ? 0 : left > 1000 ? 1000 : (int)left;
+        return left < 0 ? 0 : left > WAIT_MAX_MS ? WAIT_MAX_MS : (int)left;
 }
 
 int server_run(struct server *s)
@@ -232,11 +228,14 @@ int server_run(struct server *s)
                 for (int i = 0; i < n; i++)
                         on_event(s, &events[i]);
 
+                if (!n || exec_next_ms())
+                        exec_tick(&s->service, now_ms());
+
                 bool has_children = true;
 
                 if (s->has_dead || s->service.stopping)
                         has_children = reap(s);
-                run_due(s);
+                run_due(&s->service);
                 if (s->has_client)
                         accept_one(s);
                 if (s->service.stopping && step_shutdown(s, has_children))

@@ -20,8 +20,6 @@ struct server {
         struct service service;
         int listen_fd, signal_fd;
         struct conn conns[SERVER_CONNS_MAX];
-        uint8_t due[SERVER_CONNS_MAX]; /* has something to do */
-        unsigned nr_due;
         bool has_client, has_dead; /* of this round */
         bool killed;
         int64_t deadline_ms; /* of the shutdown's current step */

@@ -11,24 +11,34 @@
 #include <signal.h>
 #include <stdnoreturn.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "guest/environment.h"
+#include "guest/terminal.h"
 #include "guest/user.h"
 
 #define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define HOME_PREFIX  "HOME="
 
-enum stage { STAGE_NONE, STAGE_USER, STAGE_CWD, STAGE_EXEC };
+#ifndef SYS_clone3
+#define SYS_clone3 435
+#endif
+#define WITH_VM     0x00000100ull /* CLONE_VM and others of <linux/sched.h> */
+#define WITH_VFORK  0x00004000ull
+#define INTO_CGROUP 0x200000000ull
+
+enum stage { STAGE_NONE, STAGE_TERMINAL, STAGE_LIMIT, STAGE_USER, STAGE_CWD, STAGE_EXEC };
 
 struct plan {
+        const struct protocol_exec *req;
         const char *const *args, *const *env;
-        const char *path, *cwd;
+        const char *path;
         const struct user *user;
-        bool is_root;
-        int in, out, err;
+        int in, out, err, cgroup;
         volatile enum stage failed; /* written by the child, read when vfork returns in the parent */
         volatile int error;
 };
@@ -72,6 +82,37 @@ static void search(struct plan *plan)
         errno = denied ? EACCES : ENOENT;
 }
 
+/* What is inherited, but is the agent's alone: its priority. Return: false, and where it failed. */
+static bool be_ordinary(struct plan *plan)
+{
+        const struct protocol_exec *req = plan->req;
+        sigset_t none;
+
+        setpriority(PRIO_PROCESS, 0, 0);
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, NULL);
+        if (req->has_tty && ioctl(plan->out, TIOCSCTTY, 0)) {
+                fail(plan, STAGE_TERMINAL);
+                return false;
+        }
+        for (uint32_t i = 0; i < req->nr_rlimits; i++) {
+                const uint64_t limit[2] = { req->rlimits[i].soft, req->rlimits[i].hard };
+
+                if (syscall(SYS_prlimit64, 0, req->rlimits[i].resource, limit, NULL)) {
+                        fail(plan, STAGE_LIMIT);
+                        return false;
+                }
+        }
+        return true;
+}
+
+static bool become(const struct user *u)
+{
+        return !syscall(SYS_setgroups, u->nr_groups, u->groups) &&
+               !syscall(SYS_setresgid, u->gid, u->gid, u->gid) &&
+               !syscall(SYS_setresuid, u->uid, u->uid, u->uid);
+}
+
 /*
  * SAFETY: runs in the parent's memory while the parent waits: system calls and its own stack only. libc's
  * setuid() and its kin would signal "other threads", so the calls are made plainly; execve() is too, for
@@ -79,30 +120,64 @@ static void search(struct plan *plan)
  */
 static noreturn void child(struct plan *plan)
 {
-        const struct user *u = plan->user;
-        sigset_t none;
-
         setsid();
         dup2(plan->in, 0);
         dup2(plan->out, 1);
         dup2(plan->err, 2);
-        sigemptyset(&none);
-        sigprocmask(SIG_SETMASK, &none, NULL);
-        if (!plan->is_root && (syscall(SYS_setgroups, u->nr_groups, u->groups) ||
-                               syscall(SYS_setresgid, u->gid, u->gid, u->gid) ||
-                               syscall(SYS_setresuid, u->uid, u->uid, u->uid))) {
-                fail(plan, STAGE_USER);
-        } else if (*plan->cwd && chdir(plan->cwd)) {
-                fail(plan, STAGE_CWD);
-        } else {
-                search(plan);
-                fail(plan, STAGE_EXEC);
+        if (be_ordinary(plan)) {
+                if (*plan->req->user && !become(plan->user)) {
+                        fail(plan, STAGE_USER);
+                } else if (*plan->req->cwd && chdir(plan->req->cwd)) {
+                        fail(plan, STAGE_CWD);
+                } else {
+                        search(plan);
+                        fail(plan, STAGE_EXEC);
+                }
         }
         _exit(127);
 }
 
+/*
+ * vfork() that begins in a control group. The child goes on below on the parent's stack, in a function that
+ * does not return: nothing of what the parent finds there again is written to.
+ */
+static pid_t start_in_cgroup(struct plan *plan)
+{
+        struct {
+                uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid,
+                        set_tid_size, cgroup;
+        } args = { .flags = WITH_VM | WITH_VFORK | INTO_CGROUP,
+                   .exit_signal = SIGCHLD,
+                   .cgroup = (uint64_t)plan->cgroup };
+        long pid;
+
+#ifdef __x86_64__
+        __asm__ volatile("syscall\n\t"
+                         "test %%rax, %%rax\n\t"
+                         "jnz 1f\n\t"
+                         "sub $256, %%rsp\n\t" /* beyond what a leaf function may use unasked */
+                         "and $-16, %%rsp\n\t"
+                         "mov %[plan], %%rdi\n\t"
+                         "call *%[child]\n\t"
+                         "1:"
+                         : "=a"(pid)
+                         : "a"((long)SYS_clone3), "D"(&args),
+                           "S"(sizeof(args)), [plan] "r"(plan), [child] "r"(child)
+                         : "rcx", "r11", "memory", "cc");
+#else
+        pid = -ENOSYS;
+#endif
+        if (pid >= 0)
+                return (pid_t)pid;
+        errno = (int)-pid;
+        return -1;
+}
+
 static pid_t start(struct plan *plan)
 {
+        if (plan->cgroup >= 0)
+                return start_in_cgroup(plan);
+
         pid_t pid = vfork();
 
         if (!pid)
@@ -142,11 +217,17 @@ static uint32_t explain_failure(const struct plan *plan, struct text *why)
         const char *name = plan->args[0], *error = strerror(plan->error);
 
         switch (plan->failed) {
+        case STAGE_TERMINAL:
+                text_set(why, "the terminal cannot be given to the command: ", error);
+                return PROTOCOL_FAULT_SYSTEM;
+        case STAGE_LIMIT:
+                text_set(why, "the guest's kernel refuses a limit: ", error);
+                return PROTOCOL_FAULT_SYSTEM;
         case STAGE_USER:
                 text_set(why, "cannot change to the user: ", error);
                 return PROTOCOL_FAULT_NO_USER;
         case STAGE_CWD:
-                text_set(why, "working directory ", plan->cwd, ": ", error);
+                text_set(why, "working directory ", plan->req->cwd, ": ", error);
                 return PROTOCOL_FAULT_CWD;
         case STAGE_EXEC:
         case STAGE_NONE:
@@ -166,12 +247,6 @@ static uint32_t explain_failure(const struct plan *plan, struct text *why)
         return PROTOCOL_FAULT_NOT_EXECUTABLE;
 }
 
-static void close_if(int fd)
-{
-        if (fd >= 0)
-                close(fd);
-}
-
 /* Opened once: a command without input costs no more than a copy of it. */
 static int open_null(void)
 {
@@ -182,27 +257,91 @@ static int open_null(void)
         return fd;
 }
 
-/* ends: [0][0] = child's stdin, [0][1] = ours, [1][0] and [2][0] = ours, [1][1] and [2][1] = child's. */
-static bool open_pipes(bool with_stdin, int ends[3][2])
+/* Both ends of each stream: theirs is the command's, ours does not block. */
+struct ends {
+        int theirs[3], ours[3];
+};
+
+static bool open_pipe(struct ends *e, int i)
 {
-        for (int i = 0; i < 3; i++)
-                ends[i][0] = ends[i][1] = -1;
-        if (with_stdin) {
-                if (pipe2(ends[0], O_CLOEXEC) || fcntl(ends[0][1], F_SETFL, O_NONBLOCK))
-                        return false;
-        }
-        for (int i = 1; i < 3; i++) {
-                if (pipe2(ends[i], O_CLOEXEC) || fcntl(ends[i][0], F_SETFL, O_NONBLOCK))
-                        return false;
-        }
-        return true;
+        int ends[2];
+
+        if (pipe2(ends, O_CLOEXEC))
+                return false;
+        e->theirs[i] = ends[!!i];
+        e->ours[i] = ends[!i];
+        return !fcntl(e->ours[i], F_SETFL, O_NONBLOCK);
 }
 
-uint32_t spawn_start(const struct protocol_exec *req, struct spawn *ret, struct text *ret_why, int *ret_errno)
+/* One device in all places; the agent's end is there twice, so that input can end by itself. */
+static bool open_terminal(struct ends *e, const struct protocol_exec *req, const struct user *user)
+{
+        bool with_stdin = req->flags & PROTOCOL_EXEC_STDIN;
+        int r = terminal_open(req->rows, req->cols, &e->ours[1], &e->theirs[1]);
+
+        if (r) {
+                errno = -r;
+                return false;
+        }
+        if (user->uid)
+                (void)!fchown(e->theirs[1], user->uid, (gid_t)-1);
+        e->theirs[2] = fcntl(e->theirs[1], F_DUPFD_CLOEXEC, 3);
+        if (with_stdin) {
+                e->theirs[0] = fcntl(e->theirs[1], F_DUPFD_CLOEXEC, 3);
+                e->ours[0] = fcntl(e->ours[1], F_DUPFD_CLOEXEC, 3);
+        }
+        return e->theirs[2] >= 0 && (!with_stdin || (e->theirs[0] >= 0 && e->ours[0] >= 0));
+}
+
+static bool open_streams(struct ends *e, const struct protocol_exec *req, const struct user *user)
+{
+        for (int i = 0; i < 3; i++)
+                e->theirs[i] = e->ours[i] = -1;
+        if (!(req->flags & PROTOCOL_EXEC_STDIN) && open_null() < 0)
+                return false;
+        if (req->has_tty)
+                return open_terminal(e, req, user);
+        return (!(req->flags & PROTOCOL_EXEC_STDIN) || open_pipe(e, 0)) && open_pipe(e, 1) && open_pipe(e, 2);
+}
+
+static void close_three(const int fds[3])
+{
+        for (int i = 0; i < 3; i++) {
+                if (fds[i] >= 0)
+                        close(fds[i]);
+        }
+}
+
+static uint32_t start_with(struct plan *plan, const struct ends *ends, struct spawn *ret,
+                           struct text *ret_why, int *ret_errno)
+{
+        pid_t pid = start(plan);
+
+        *ret_errno = errno;
+        if (pid < 0) {
+                text_set(ret_why, "the guest cannot start a process: ", strerror(*ret_errno));
+                return PROTOCOL_FAULT_RESOURCES;
+        }
+        if (plan->failed == STAGE_NONE) {
+                *ret = (struct spawn){ .pid = pid,
+                                       .in = ends->ours[0],
+                                       .out = ends->ours[1],
+                                       .err = ends->ours[2],
+                                       .uid = plan->user->uid };
+                return 0;
+        }
+        *ret_errno = plan->error;
+        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+                continue;
+        return explain_failure(plan, ret_why);
+}
+
+uint32_t spawn_start(const struct protocol_exec *req, int cgroup, struct spawn *ret, struct text *ret_why,
+                     int *ret_errno)
 {
         static const char *args[PROTOCOL_ARGS_MAX + 1], *env[PROTOCOL_ENV_MAX + ENVIRONMENT_ITEMS_MAX + 3];
         static struct user user;
-        int ends[3][2];
+        struct ends ends;
 
         *ret_errno = 0;
         if (!user_find(req->user, &user, ret_why))
@@ -210,37 +349,29 @@ uint32_t spawn_start(const struct protocol_exec *req, struct spawn *ret, struct 
         protocol_strings(req->args, req->nr_args, args);
         protocol_strings(req->env, req->nr_env, env);
         complete_environment(env, environment_complete(env, req->nr_env), &user);
-
-        bool with_stdin = req->flags & PROTOCOL_EXEC_STDIN;
-        bool opened = open_pipes(with_stdin, ends) && (with_stdin || open_null() >= 0);
-        struct plan plan = { .args = args,
-                             .env = env,
-                             .path = find_variable(env, "PATH="),
-                             .cwd = req->cwd,
-                             .user = &user,
-                             .is_root = !*req->user,
-                             .in = with_stdin ? ends[0][0] : open_null(),
-                             .out = ends[1][1],
-                             .err = ends[2][1],
-                             .failed = STAGE_NONE };
-        pid_t pid = opened ? start(&plan) : -1;
-        int error = errno;
-
-        for (int i = 0; i < 3; i++)
-                close_if(ends[i][i == 0 ? 0 : 1]);
-        if (pid > 0 && plan.failed == STAGE_NONE) {
-                *ret = (struct spawn){ .pid = pid, .in = ends[0][1], .out = ends[1][0], .err = ends[2][0] };
-                return 0;
-        }
-        for (int i = 0; i < 3; i++)
-                close_if(ends[i][i == 0 ? 1 : 0]);
-        if (pid < 0) {
-                *ret_errno = error;
-                text_set(ret_why, "the guest cannot start a process: ", strerror(error));
+        if (!open_streams(&ends, req, &user)) {
+                *ret_errno = errno;
+                close_three(ends.theirs);
+                close_three(ends.ours);
+                text_set(ret_why, req->has_tty ? "the guest has no terminal: " : "the guest has no pipe: ",
+                         strerror(*ret_errno));
                 return PROTOCOL_FAULT_RESOURCES;
         }
-        *ret_errno = plan.error;
-        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-                continue;
-        return explain_failure(&plan, ret_why);
+
+        struct plan plan = { .req = req,
+                             .args = args,
+                             .env = env,
+                             .path = find_variable(env, "PATH="),
+                             .user = &user,
+                             .in = ends.theirs[0] >= 0 ? ends.theirs[0] : open_null(),
+                             .out = ends.theirs[1],
+                             .err = ends.theirs[2],
+                             .cgroup = cgroup,
+                             .failed = STAGE_NONE };
+        uint32_t fault = start_with(&plan, &ends, ret, ret_why, ret_errno);
+
+        close_three(ends.theirs);
+        if (fault)
+                close_three(ends.ours);
+        return fault;
 }
