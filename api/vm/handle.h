@@ -33,5 +33,11 @@ int handle_vsock(struct vm *vm, struct request *q);
 int handle_entropy(struct vm *vm, struct request *q);
 int handle_serial(struct vm *vm, struct request *q);
 
+int handle_get_balloon(struct vm *vm, struct request *q);
+int handle_put_balloon(struct vm *vm, struct request *q);
+int handle_patch_balloon(struct vm *vm, struct request *q);
+int handle_get_balloon_stats(struct vm *vm, struct request *q);
+int handle_patch_balloon_stats(struct vm *vm, struct request *q);
+
 /* handle_readable() - Return: 0 if there is a file at @path that can be read, or -1 and *p */
 int must_check handle_readable(const char *what, const char *path, struct problem *p);

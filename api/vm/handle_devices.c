@@ -80,6 +80,42 @@ int handle_put_drive(struct vm *vm, struct request *q)
         return 0;
 }
 
+/* A bucket that is not named stays as it is. */
+static int patch_rate(struct vm *vm, struct vm_drive *d, const struct body_rate *change, struct problem *p)
+{
+        struct body_rate rate = d->body.rate_limiter;
+        struct rate_config limit;
+
+        rate.given = true;
+        if (change->bandwidth.given)
+                rate.bandwidth = change->bandwidth;
+        if (change->ops.given)
+                rate.ops = change->ops;
+        limit = vm_rate(&rate);
+        if (control_disk_rate(vm->control, d->disk, &limit) < 0)
+                return problem_set(p, VM_REFUSED, "The drive cannot be limited.");
+        d->body.rate_limiter = rate;
+        return 0;
+}
+
+int handle_patch_drive(struct vm *vm, struct request *q)
+{
+        const struct body_drive_update *b = &q->body->drive_update;
+        struct vm_drive *d = find_drive(vm, q->id);
+
+        if (check_id(q, b->drive_id.v))
+                return -1;
+        if (!d)
+                return problem_set(q->p, VM_REFUSED, "There is no drive '%s'.", q->id);
+        if (b->path_on_host.given) {
+                if (control_disk_replace(vm->control, d->disk, b->path_on_host.v, q->p))
+                        return -1;
+                d->body.path_on_host = b->path_on_host;
+                keep(&d->patched, q);
+        }
+        return b->rate_limiter.given ? patch_rate(vm, d, &b->rate_limiter, q->p) : 0;
+}
+
 int handle_vsock(struct vm *vm, struct request *q)
 {
         vm->vsock = q->body->vsock;

@@ -21,7 +21,6 @@
 #define NO_PMEM     "pmem devices are not supported by this version of vmlet"
 #define NO_HOTPLUG  "memory hotplug is not supported by this version of vmlet"
 #define NO_HINTING  "free page hinting is not supported by this version of vmlet"
-#define NO_BALLOON  "balloon devices are not supported by this version of vmlet"
 
 #define DO(m, p, w, s, h)                                                                                    \
         {                                                                                                    \
@@ -44,16 +43,18 @@ const struct route routes_table[] = {
         DO("PATCH", "/machine-config", ROUTE_BEFORE, &body_machine_update_schema, handle_patch_machine),
         DO("PUT", "/cpu-config", ROUTE_BEFORE, &body_cpu_schema, handle_cpu),
         DO("PUT", "/drives/{drive_id}", ROUTE_BEFORE, &body_drive_schema, handle_put_drive),
+        DO("PATCH", "/drives/{drive_id}", ROUTE_AFTER, &body_drive_update_schema, handle_patch_drive),
         DO("PUT", "/vsock", ROUTE_BEFORE, &body_vsock_schema, handle_vsock),
         DO("PUT", "/entropy", ROUTE_BEFORE, &body_entropy_schema, handle_entropy),
         DO("PUT", "/serial", ROUTE_BEFORE, &body_serial_schema, handle_serial),
         DO("PUT", "/logger", ROUTE_BEFORE, &body_logger_schema, handle_logger),
         DO("PUT", "/metrics", ROUTE_BEFORE, &body_metrics_schema, handle_metrics),
-        REFUSE("GET", "/balloon", NO_BALLOON),
-        REFUSE("PUT", "/balloon", NO_BALLOON),
-        REFUSE("PATCH", "/balloon", NO_BALLOON),
-        REFUSE("GET", "/balloon/statistics", NO_BALLOON),
-        REFUSE("PATCH", "/balloon/statistics", NO_BALLOON),
+        DO("GET", "/balloon", ROUTE_ALWAYS, NULL, handle_get_balloon),
+        DO("PUT", "/balloon", ROUTE_BEFORE, &body_balloon_schema, handle_put_balloon),
+        DO("PATCH", "/balloon", ROUTE_AFTER, &body_balloon_update_schema, handle_patch_balloon),
+        DO("GET", "/balloon/statistics", ROUTE_AFTER, NULL, handle_get_balloon_stats),
+        DO("PATCH", "/balloon/statistics", ROUTE_AFTER, &body_balloon_stats_update_schema,
+           handle_patch_balloon_stats),
         REFUSE("PATCH", "/balloon/hinting/start", NO_HINTING),
         REFUSE("GET", "/balloon/hinting/status", NO_HINTING),
         REFUSE("PATCH", "/balloon/hinting/stop", NO_HINTING),

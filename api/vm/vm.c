@@ -18,7 +18,8 @@
 #define BOOT_ARGS                                                                                            \
         "reboot=k panic=1 pci=off nomodule 8250.nr_uarts=0 i8042.noaux i8042.nomux i8042.nopnp "             \
         "i8042.dumbkbd"
-#define FLUSH_EVERY_NS 60000000000ull
+#define NS_PER_S       1000000000ull
+#define FLUSH_EVERY_NS (60 * NS_PER_S)
 
 #define TEXT(t)                                                                                              \
         (struct schema_text)                                                                                 \
@@ -108,7 +109,8 @@ void vm_fini(struct vm *vm)
 
         if (vm->control && vm->metrics_fd >= 0 && vm_flush(vm, &p))
                 log_warn("%s", p.text);
-        loop_timer_clear(vm->cfg.loop, &vm->flush);
+        if (vm->control)
+                loop_timer_clear(vm->cfg.loop, &vm->flush);
         fd_closep(&vm->metrics_fd);
         if (vm->log_fd >= 0)
                 log_redirect(-1);
@@ -133,6 +135,15 @@ void vm_set_started(struct vm *vm, struct control *control)
                 vm->boot.initrd_path = TEXT(c->initrd);
         if (c->append)
                 vm->boot.boot_args = TEXT(c->append);
+        if (c->balloon.on)
+                vm->balloon = (struct body_balloon){
+                        .given = true,
+                        .amount_mib = NUMBER(c->balloon.target_bytes >> 20),
+                        .deflate_on_oom = FLAG(c->balloon.deflate_on_oom),
+                        .stats_polling_interval_s = NUMBER(c->balloon.stats_interval_ns / NS_PER_S),
+                        .free_page_hinting = FLAG(false),
+                        .free_page_reporting = FLAG(true),
+                };
         vm->entropy.given = c->rng;
         vm->config = *c;
         run(vm, control);
@@ -224,6 +235,12 @@ int vm_describe(struct vm *vm, struct vm_config *c, struct problem *p)
         if (vm->vsock.given)
                 c->guest_cid = vm->vsock.guest_cid.v;
         c->rng = vm->entropy.given;
+        c->balloon = (struct config_balloon){
+                .on = vm->balloon.given,
+                .target_bytes = vm->balloon.amount_mib.v << 20,
+                .deflate_on_oom = vm->balloon.deflate_on_oom.v,
+                .stats_interval_ns = vm->balloon.stats_polling_interval_s.v * NS_PER_S,
+        };
         if (vm->serial.serial_out_path.given)
                 c->serial = vm->serial.serial_out_path.v;
         /* Whatever is missing may still come. */

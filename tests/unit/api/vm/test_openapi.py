@@ -158,6 +158,8 @@ class Socket(unittest.TestCase):
                     self.refused(operation['x-refused'], method, path, body)
                 elif operation.get('x-when') == 'after':
                     self.refused('not supported before starting', method, path, body)
+                elif method == 'GET' and '400' in operation['responses']:
+                    self.assertIn(self.ask(method, path)[0], (200, 400))
                 elif method == 'GET':
                     self.assertEqual(self.ask(method, path)[0], 200)
                 elif 'x-not-tried' not in body_of(operation)[2]:
@@ -167,6 +169,7 @@ class Socket(unittest.TestCase):
         self.assertEqual(config['drives'][0]['cache_type'], 'Unsafe')
         self.assertEqual(config['machine-config']['mem_size_mib'], 512)
         self.assertEqual(self.ask('GET', '/')[1]['state'], 'Not started')
+        self.assertEqual(self.ask('GET', '/balloon')[1]['amount_mib'], 64)
 
     def test_defaults(self):
         machine = PROMISE['components']['schemas']['MachineConfiguration']['properties']
@@ -250,6 +253,8 @@ class Socket(unittest.TestCase):
                 ('/drives/a', {'drive_id': 'a', 'is_root_device': False}, 'path_on_host'),
                 ('/drives/a', {'drive_id': 'a', 'is_root_device': False, 'socket': 's'}, 'vhost-user'),
                 ('/drives/a', {'drive_id': 'a', 'is_root_device': True, 'path_on_host': self.file, 'partuuid': 'a init=/x'}, 'partuuid'),
+                ('/balloon', {'amount_mib': 128, 'deflate_on_oom': True}, 'too large'),
+                ('/balloon', {'amount_mib': 1, 'deflate_on_oom': True, 'free_page_hinting': True}, 'hinting'),
                 ('/entropy', {'rate_limiter': {'ops': {'size': 1, 'refill_time': 1}}}, 'rate limiter'),
                 ('/serial', {'rate_limiter': {'size': 1, 'refill_time': 1}}, 'rate limiter'),
                 ('/logger', {'module': 'x'}, 'module'),
@@ -260,6 +265,7 @@ class Socket(unittest.TestCase):
                 ('/actions', {'action_type': 'SendCtrlAltDel'}, 'before starting')):
             with self.subTest(path=path, body=body):
                 self.refused(words, 'PUT', path, body)
+        self.refused('No balloon', 'GET', '/balloon')
         self.refused('Empty PATCH', 'PATCH', '/machine-config', {})
 
     def test_drives(self):
