@@ -17,8 +17,9 @@
 #include "sandbox/flow.h"
 #include "sandbox/link.h"
 
-#define TIMED_OUT 124 /* as timeout(1) has it */
-#define PATIENCE  3   /* so many of INT and TERM end the tool, whatever the command does with them */
+#define TIMED_OUT 124           /* as timeout(1) has it */
+#define GRACE_NS  2000000000ull /* the agent keeps the time limit; when it does not, we do */
+#define PATIENCE  3 /* so many of INT and TERM end the tool, whatever the command does with them */
 
 struct session {
         const struct session_config *config;
@@ -345,8 +346,7 @@ static int ask(struct session *s)
         }
         exec.flags |= c->interactive ? PROTOCOL_EXEC_STDIN : 0;
         exec.flags |= is_detachable(s) ? PROTOCOL_EXEC_DETACH : 0;
-        if (c->background) /* else it goes with its connection */
-                exec.timeout_ms = c->timeout_ms < UINT32_MAX ? (uint32_t)c->timeout_ms : UINT32_MAX;
+        exec.timeout_ms = c->timeout_ms < UINT32_MAX ? (uint32_t)c->timeout_ms : UINT32_MAX;
         exec.has_tty = c->tty;
         if (c->tty)
                 term_get_size(c->in, &exec.rows, &exec.cols);
@@ -374,7 +374,7 @@ static int start(struct session *s)
                 inlet_init(&s->in, s->loop, c->in, read_input);
         if (c->timeout_ms && !c->background) {
                 s->limit.call = on_limit;
-                loop_timer_set(s->loop, &s->limit, c->timeout_ms * 1000000);
+                loop_timer_set(s->loop, &s->limit, c->timeout_ms * 1000000 + GRACE_NS);
         }
         if (c->tty && c->interactive && !c->background && !c->attach)
                 r = term_set_raw(&s->term);
