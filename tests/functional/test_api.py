@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from conftest import made_by
+from conftest import ROOT, made_by
 
 # Runs as init of the root disk, on a kernel that was given no initrd.
 INIT = """#!/bin/busybox sh
@@ -55,9 +55,9 @@ def debian():
 class Api:
     """A vmm that waits at its socket, and curl."""
 
-    def __init__(self, vm, *options, kernel=None, **how):
+    def __init__(self, vm, *options, kernel=None, at='api.sock', **how):
         self.vm = vm
-        self.path = vm.folder / 'api.sock'
+        self.path = vm.folder / at
         vm.start('--api-sock', self.path, *options, kernel=kernel,
                  **{'image': None, 'vsock': None, 'memory': None, 'cpus': None, **how})
         end = time.monotonic() + 60
@@ -158,6 +158,24 @@ def test_getting_started(vm, disk):
     assert 'debug' in log and 'api/vm/server.c:' in log and 'PUT /actions: 204' in log
     assert len((vm.folder / 'metrics').read_text().splitlines()) == 2
     assert not api.path.exists() and not (vm.folder / 'v.sock').exists()
+
+
+def test_page(vm, disk):
+    """docs/api.md, typed as it stands."""
+    blocks = (ROOT / 'docs/api.md').read_text().split('```sh\n')[1:]
+    terminal, start, use = (block.split('```')[0] for block in blocks)
+    shutil.copy(disk, vm.folder / 'rootfs.ext4')
+    (vm.folder / 'vmlinux').symlink_to(vm.kernel / 'vmlinux')
+    assert terminal == 'vmm --api-sock vm.sock\n'
+    api = Api(vm, at='vm.sock')
+    said = subprocess.run(['sh', '-ec', start], cwd=vm.folder, stdout=subprocess.PIPE, check=True, timeout=60).stdout
+    assert said == b''
+    wait_tick(vm)
+    said = subprocess.run(['sh', '-ec', use], cwd=vm.folder, stdout=subprocess.PIPE, check=True, timeout=60).stdout
+    assert b'"state":"Running"' in said and b'"boot-source":' in said
+    assert said.count(b'fault_message') == 1 and b'would hear' in said      # this guest has no agent
+    assert api.get('/')['state'] == 'Running'
+    assert vm.stop()[0] == 13
 
 
 def sectors(vm, disk):
