@@ -1,0 +1,203 @@
+"""A sandbox's life by the tool: made, run, looked at, stopped, started again, removed."""
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import time
+
+from sandboxes import small_image, user          # noqa: F401  pylint: disable=unused-import
+
+
+def test_run_rm(user):
+    user.ok('ps')
+    assert user('run', '--rm', '-m', '64M', user.image, 'echo', 'a b', 'c') == (0, 'a b c\n', '')
+    assert user('run', '--rm', '-m', '64M', user.image, '--', 'sh', '-c', 'echo out; echo err >&2; exit 7') == (7, 'out\n', 'err\n')
+    assert user('run', '--rm', '-m', '64M', '-i', user.image, 'cat', stdin=b'typed') == (0, 'typed', '')
+    assert user('run', '--rm', '-m', '64M', user.image, 'sh', '-c', 'kill -9 $$')[0] == 137
+    assert user('run', '--rm', '-m', '64M', user.image, 'no-such')[0] == 127
+    assert user('run', '--rm', '-m', '64M', user.image, '/etc/passwd')[0] == 126
+    assert user.left() == [] and user.monitors() == []
+
+
+def test_options_reach_the_guest(user):
+    env_file = user.folder / 'env'
+    env_file.write_text('FROM_FILE=1\n# a comment\n')
+    out = user.ok('run', '--rm', '--cpus', '2', '-m', '128M', '-e', 'A=1 2', '--env-file', env_file, '-u', 'user', '-w', '/tmp',
+                  '--hostname', 'box.example', user.image, 'sh', '-c', 'nproc; echo "$A,$FROM_FILE"; id -u; pwd; hostname; '
+                  'grep MemTotal /proc/meminfo').split('\n')
+    assert out[:5] == ['2', '1 2,1', '1000', '/tmp', 'box.example']
+    assert 90_000 < int(out[5].split()[1]) < 128 * 1024
+
+
+def test_detached_life(user):
+    assert user.ok('ps', '-q') == ''
+    name = user.start('--name', 'box', '--label', 'a=1', '--label', 'b', command=('sh', '-c', 'echo begun; exec sleep 1000'))
+    assert re.fullmatch('[0-9a-f]{12}', name)
+    assert user.ok('exec', 'box', 'echo', 'inside') == 'inside\n'
+    assert user.ok('exec', name[:6], 'hostname') == 'box\n'
+    state = user.state('box')
+    assert (state['id'], state['name'], state['state'], state['rm']) == (name, 'box', 'running', False)
+    assert state['command'] == ['sh', '-c', 'echo begun; exec sleep 1000'] and state['labels'] == ['a=1', 'b']
+    table = user.ok('ps').splitlines()
+    assert len(table) == 2 and name in table[1] and 'running for' in table[1]
+    for filters, found in ((['name=bo'], True), (['name=y'], False), (['label=a'], True), (['label=a=2'], False),
+                           (['label=b', 'status=running'], True), (['status=exited'], False)):
+        assert (user.ok('ps', '-q', *(w for f in filters for w in ('--filter', f))).strip() == name) == found
+    assert [s['id'] for s in json.loads(user.ok('ps', '--json'))] == [name]
+    for path in (user.data / 'sandboxes' / name, user.run_folder / name):
+        assert path.stat().st_mode & 0o777 == 0o700
+    for socket in ('agent', 'control'):
+        assert (user.run_folder / name / socket).stat().st_mode & 0o777 == 0o600
+    assert 'runs' in user.fails('rm', 'box')
+    assert user.ok('stop', '-t', '1', 'box') == 'box\n'
+    assert user.ok('ps', '-q') == '' and user.ok('ps', '-aq').strip() == name
+    assert user.state('box')['state'] == 'exited'
+    assert user.ok('logs', 'box') == 'begun\n'
+    assert user.ok('rm', 'box') == 'box\n'
+    assert user.left() == [] and user.monitors() == []
+
+
+def test_exit_without_a_watcher(user):
+    box = user.start(command=('sh', '-c', 'echo one; echo two >&2; sleep 1; exit 3'))
+    assert user.ok('wait', box) == '3\n'
+    state = user.state(box)
+    assert (state['state'], state['exit_code']) == ('exited', 3)
+    status, out, err = user('logs', box)
+    assert (status, out, err) == (0, 'one\n', 'two\n')
+    assert re.match(r'\d{4}-\d\d-\d\dT\S+Z one\n', user.ok('logs', '-t', box))
+
+
+def test_start_again(user):
+    box = user.ok('create', '-m', '64M', '--name', 'again', '--disk', '64M', user.image, 'sh', '-c',
+                  'echo run >>/root/runs; cat /root/runs; sync').strip()
+    assert user.state(box)['state'] == 'created'
+    assert user('start', '-a', 'again')[:2] == (0, 'run\nagain\n')
+    assert user('start', '-a', 'again')[:2] == (0, 'run\nrun\nagain\n')
+    assert user.ok('logs', '--tail', '1', 'again') == 'run\n'
+    assert user.ok('logs', 'again') == 'run\n' * 3
+    disk = user.data / 'sandboxes' / box / 'disk.img'
+    assert disk.stat().st_size == 64 << 20 and disk.stat().st_blocks * 512 < 24 << 20
+    assert 'Power down' in user.ok('logs', '--console', 'again')
+    user.ok('rm', 'again')
+    assert user.left() == []
+
+
+def test_logs_are_followed(user):
+    box = user.start(command=('sh', '-c', 'for i in 1 2 3; do echo $i; sleep 1; done'))
+    with user.popen('logs', '-f', box) as process:
+        assert [process.stdout.readline() for _ in range(3)] == [b'1\n', b'2\n', b'3\n']
+        assert process.wait(60) == 0                            # it ends with the sandbox
+
+
+def test_rm_in_the_background(user):
+    box = user.start('--rm', command=('sleep', '1000'))
+    assert not (user.data / 'sandboxes').exists() or not list((user.data / 'sandboxes').glob('[0-9a-f]*'))
+    assert user.ok('exec', box, 'echo', 'x') == 'x\n'
+    user.ok('stop', '-t', '1', box)
+    assert user.left() == []
+    box = user.start('--rm', '--name', 'short', command=('sleep', '1'))
+    end = time.monotonic() + 60
+    while user.monitors():
+        assert time.monotonic() < end
+        time.sleep(0.2)
+    user.ok('ps')                                               # any later tool
+    assert user.left() == []
+
+
+def test_pause(user):
+    box = user.start(command=('sleep', '1000'))
+    user.ok('pause', box)
+    assert user.state(box)['state'] == 'paused'
+    user.ok('pause', box)
+    user.ok('unpause', box)
+    assert user.state(box)['state'] == 'running' and user.ok('exec', box, 'echo', 'x') == 'x\n'
+    user.ok('pause', box)
+    user.ok('stop', '-t', '1', box)                             # a paused one can be stopped
+    assert user.state(box)['state'] == 'exited'
+
+
+def test_lifetime(user):
+    status, _, err = user('run', '--rm', '-m', '64M', '--lifetime', '2s', user.image, 'sleep', '1000')
+    assert status in (124, 143) and user.left() == [], err
+    box = user.start('--lifetime', '2s')
+    assert user.ok('wait', box) == '124\n' and user.state(box)['reason'] == 'lifetime'
+
+
+def test_signals_go_to_the_command(user):
+    with user.popen('run', '--rm', '-m', '64M', user.image, 'sh', '-c', 'trap "echo got; exit 9" INT; echo ready; while :; do sleep 1; done') as p:
+        assert p.stdout.readline() == b'ready\n'
+        p.send_signal(signal.SIGINT)
+        assert p.stdout.readline() == b'got\n' and p.wait(60) == 9
+    assert user.left() == [] and user.monitors() == []
+
+
+def test_interrupted_while_it_boots(user):
+    for wait in (0.02, 0.1, 0.3):
+        with user.popen('run', '--rm', '-m', '64M', user.image, 'sleep', '1000') as p:
+            time.sleep(wait)
+            p.send_signal(signal.SIGINT)
+            assert p.wait(60) != 0
+    user.ok('ps')
+    time.sleep(0.5)
+    assert user.monitors() == [] and [x for x in user.left() if '.new' not in x] == []
+
+
+def test_limits(user):
+    (user.folder / 'config/vmlet').mkdir(parents=True)
+    config = user.folder / 'config/vmlet/config.toml'
+    config.write_text('[limits]\nsandboxes = 2\nmemory = "256M"\ndisk = "200M"\n[defaults]\nmemory = "64M"\ndisk = "none"\n')
+    first = user.ok('run', '-d', user.image).strip()
+    assert user.state(first)['memory_bytes'] == 64 << 20 and user.state(first)['disk_bytes'] == 0
+    assert '256 MiB' in user.fails('run', '-d', '-m', '256M', '--rm', user.image)
+    second = user.ok('run', '-d', user.image).strip()
+    assert 'as many as' in user.fails('run', '--rm', user.image, 'true')
+    user.ok('kill', second)
+    assert user('run', '--rm', user.image, 'true')[0] == 0
+    user.ok('create', '--disk', '128M', user.image)
+    assert '200 MiB' in user.fails('create', '--disk', '128M', user.image)
+    config.write_text('[limits]\nsandboxes = many\n')
+    assert 'config.toml:2' in user.fails('run', '--rm', user.image, 'true')
+    assert len(user.ok('ps', '-aq').split()) == 3
+
+
+def test_processor_limit_is_held_or_told(user):
+    with user.popen('run', '--rm', '-m', '64M', '--cpus', '0.5', '-c', '512', user.image, 'sh', '-c', 'echo up; sleep 3') as p:
+        assert p.stdout.readline() == b'up\n'
+        pid = user.monitors()[0]
+        group = pathlib.Path(f'/proc/{pid}/cgroup').read_text()
+        out, err = p.communicate(timeout=60)
+        assert p.returncode == 0, (out, err)
+    if os.geteuid():
+        assert b'not held' in err
+    else:
+        assert err == b'' and '0::/vmlet/' in group
+        name = re.search('0::/vmlet/(.*)', group)[1]
+        assert not pathlib.Path('/sys/fs/cgroup/vmlet', name).exists()
+
+
+def test_images(user):
+    user.ok('images', 'add', 'small', user.image)
+    user.ok('images', '--kernel', '--link', 'add', 'ours', user.kernel / 'vmlinux')
+    listed = {e['name']: e for e in json.loads(user.ok('images', '--json'))}
+    assert listed['small']['kind'] == 'image' and listed['ours']['linked']
+    box = user.ok('create', '-m', '64M', '--disk', 'none', '--kernel', 'ours', 'small', 'echo', 'x').strip()
+    assert 'was made from it' in user.fails('images', 'rm', 'small')
+    assert user('start', '-a', box)[1] == f'x\n{box}\n'
+    user.ok('rm', box)
+    user.ok('images', 'rm', 'small')
+    user.ok('images', 'rm', 'ours')
+    user.ok('images', 'add', 'small', user.image)
+    assert 'did you mean small' in user.fails('run', '--rm', 'smal', 'true')
+    assert 'there already' in user.fails('images', 'add', 'small', user.image)
+    for bad in ('../x', '.x', '', 'a' * 64):
+        user.fails('images', 'add', bad, user.image)
+    (user.folder / 'odd').write_bytes(bytes(1000))
+    assert '512' in user.fails('images', 'add', 'odd', user.folder / 'odd')
+
+
+def test_tty(user):
+    script = subprocess.run(['script', '-qec', ' '.join(user.words('run', '--rm', '-it', '-m', '64M', user.image, 'tty')), '/dev/null'],
+                            env=user.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=120, check=False)
+    assert b'/dev/pts/' in script.stdout, script.stdout
