@@ -256,11 +256,13 @@ static void balloon_destroy(struct virtio_dev *dev)
         free(b);
 }
 
+/* Linux kicks the queue of statistics first of all. */
 #define BALLOON_CLASS(queues)                                                                                \
         {                                                                                                    \
                 .name = "balloon", .id = VIRTIO_ID_BALLOON, .nr_queues = (queues), .queue_max = 128,         \
-                .kick = balloon_kick, .reset = balloon_reset, .config_write = balloon_config_write,          \
-                .save = balloon_save, .load = balloon_load, .destroy = balloon_destroy,                      \
+                .early_kicks = (queues) > NR_QUEUES, .kick = balloon_kick, .reset = balloon_reset,           \
+                .config_write = balloon_config_write, .save = balloon_save, .load = balloon_load,            \
+                .destroy = balloon_destroy,                                                                  \
         }
 
 /* Each queue costs an event of KVM's and one of the loop's. */

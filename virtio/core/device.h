@@ -35,6 +35,7 @@ struct virtio_class {
         uint32_t id; /* VIRTIO_ID_* */
         unsigned nr_queues;
         uint16_t queue_max;
+        bool early_kicks; /* its drivers kick before DRIVER_OK: then all queues are looked at */
         /*
          * kick() - the driver put something into queue @qi (or may have)
          * Return: 0 or VQ_E_EMPTY: popped until empty, and core asks for the next kick. VIRTIO_E_AGAIN:

@@ -198,6 +198,22 @@ static void write_queue(struct vq *vq, uint16_t size_max, uint64_t off, uint32_t
         }
 }
 
+static void kick_all(struct mmio *m)
+{
+        for (unsigned i = 0; i < m->dev->cls->nr_queues; i++)
+                (void)!eventfd_write(m->kicks[i].ev.fd, 1);
+}
+
+/* What was kicked before DRIVER_OK meant nothing then, and nobody kicks again (virtio 1.2, 3.1.1 forbids it). */
+static void set_status(struct mmio *m, uint32_t value)
+{
+        bool was_live = virtio_is_live(m->dev);
+
+        virtio_set_status(m->dev, value);
+        if (m->dev->cls->early_kicks && !was_live && virtio_is_live(m->dev))
+                kick_all(m);
+}
+
 static void write_register(struct mmio *m, uint64_t off, uint32_t value)
 {
         struct vq *vq;
@@ -219,7 +235,7 @@ static void write_register(struct mmio *m, uint64_t off, uint32_t value)
                 break;
         case REG_STATUS:
                 if (value)
-                        virtio_set_status(m->dev, value);
+                        set_status(m, value);
                 else
                         reset(m);
                 break;
@@ -320,12 +336,6 @@ void mmio_free(struct mmio *m)
         }
         (void)pthread_mutex_destroy(&m->lock);
         free(m);
-}
-
-static void kick_all(struct mmio *m)
-{
-        for (unsigned i = 0; i < m->dev->cls->nr_queues; i++)
-                (void)!eventfd_write(m->kicks[i].ev.fd, 1);
 }
 
 void mmio_pause(struct mmio *m)

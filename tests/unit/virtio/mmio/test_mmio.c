@@ -367,6 +367,26 @@ START_TEST(test_state_survives)
 }
 END_TEST
 
+/* A driver that kicks too early: of most devices that means nothing, of some it is known. */
+START_TEST(test_kicks_before_the_start)
+{
+        struct virtio_class early = toy_class;
+
+        for (unsigned is_known = 0; is_known < 2; is_known++) {
+                early.early_kicks = is_known;
+                set_up();
+                toy.dev.cls = &early;
+                ck_assert_int_eq(write(mmio_kick_fd(mmio, 1), &(uint64_t){ 1 }, 8), 8);
+                run_for_ms(5);
+                ck_assert_uint_eq(toy.kicks, 0);
+                start();
+                run_for_ms(5);
+                ck_assert_uint_eq(toy.kicks, is_known ? 2 : 0);
+                tear_down();
+        }
+}
+END_TEST
+
 int main(void)
 {
         const TTest *const tests[] = {
@@ -380,6 +400,7 @@ int main(void)
                 test_reset_waits_for_what_is_in_flight,
                 test_a_queue_has_at_most_the_size_offered,
                 test_pause,
+                test_kicks_before_the_start,
                 test_state_survives,
         };
 
