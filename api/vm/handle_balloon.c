@@ -69,7 +69,7 @@ static int get_state(struct vm *vm, struct balloon_state *ret, struct problem *p
 
 int handle_get_balloon_stats(struct vm *vm, struct request *q)
 {
-        struct balloon_state s;
+        struct balloon_state s = { 0 };
 
         if (get_state(vm, &s, q->p))
                 return -1;
@@ -91,7 +91,7 @@ int handle_get_balloon_stats(struct vm *vm, struct request *q)
 int handle_patch_balloon_stats(struct vm *vm, struct request *q)
 {
         uint64_t interval_s = q->body->balloon_stats_update.stats_polling_interval_s.v;
-        struct balloon_state s;
+        struct balloon_state s = { 0 };
         int r = 0;
 
         if (get_state(vm, &s, q->p))

@@ -81,7 +81,7 @@ void routes_fault(unsigned status, const char *words, struct routes_answer *ret)
         FILE *f;
         size_t n = 0;
 
-        for (; words[n] && n < sizeof(text) - 1; n++)
+        for (; n < sizeof(text) - 1 && words[n]; n++)
                 text[n] = (unsigned char)words[n] < 0x80 ? words[n] : '?';
         text[n] = 0;
         *ret = (struct routes_answer){ .status = status };
@@ -177,12 +177,11 @@ static int act(struct vm *vm, const struct route *route, const char *body, size_
         union body_any any;
         int r;
 
-        if (route->schema) {
-                if (schema_read(route->schema, body, len, &any, &q->doc, q->p))
-                        return -1;
-                q->body = &any;
-        }
+        if (route->schema && schema_read(route->schema, body, len, &any, &q->doc, q->p))
+                return -1;
+        q->body = route->schema ? &any : NULL;
         r = route->handle(vm, q);
+        q->body = NULL;
         json_free(q->doc);
         return r;
 }

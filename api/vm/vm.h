@@ -44,8 +44,8 @@ void vm_fini(struct vm *vm);
 /* The machine of the command line runs. */
 void vm_set_started(struct vm *vm, struct control *control);
 
-/* vm_describe() - what a machine of it is; judged as far as it is known: Return 0, or -1 and *p. */
-int must_check vm_describe(struct vm *vm, struct vm_config *ret, struct problem *p);
+/* vm_describe() - what a machine of it is, to *c; judged as far as it is known: Return 0, or -1 and *p. */
+int must_check vm_describe(struct vm *vm, struct vm_config *c, struct problem *p);
 
 /* vm_start() - Return: 0, or -1 and *p */
 int must_check vm_start(struct vm *vm, struct problem *p);
