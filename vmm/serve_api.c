@@ -34,11 +34,14 @@ static int on_signal(struct ev *ev, uint32_t events)
 
 static int watch_signals(struct serve *s)
 {
+        struct sigaction hangup;
         sigset_t set;
 
         (void)sigemptyset(&set);
         (void)sigaddset(&set, SIGTERM);
         (void)sigaddset(&set, SIGINT);
+        if (sigaction(SIGHUP, NULL, &hangup) < 0 || hangup.sa_handler != SIG_IGN) /* as control.c has it */
+                (void)sigaddset(&set, SIGHUP);
         if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
                 return err_new(-errno);
         s->signals = (struct ev){ .call = on_signal, .fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK) };

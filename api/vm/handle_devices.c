@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "api/vm/handle.h"
+#include "vmm/base/uds.h"
 
 static void keep(struct json_t **at, struct request *q)
 {
@@ -118,6 +119,10 @@ int handle_patch_drive(struct vm *vm, struct request *q)
 
 int handle_vsock(struct vm *vm, struct request *q)
 {
+        size_t len = strlen(q->body->vsock.uds_path.v);
+
+        if (!len || len > UDS_PATH_MAX)
+                return problem_set(q->p, VM_REFUSED, "`uds_path` must have 1 to %u bytes.", UDS_PATH_MAX);
         vm->vsock = q->body->vsock;
         keep(&vm->vsock_doc, q);
         return 0;

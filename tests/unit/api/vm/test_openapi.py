@@ -6,6 +6,7 @@ test_openapi.py PRINT_ROUTES VMM OPENAPI
 import http.client
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -280,6 +281,43 @@ class Socket(unittest.TestCase):
             self.assertEqual(self.ask(*drive(f'd{i}'))[0], 204)
         self.refused('16', *drive('last'))
         self.assertEqual(len(self.ask('GET', '/vm/config')[1]['drives']), 16)
+
+    def test_version(self):
+        self.assertEqual(self.ask('GET', '/version')[1], {'firecracker_version': PROMISE['info']['version']})
+
+    def test_longest_socket(self):
+        self.assertEqual(self.ask('PUT', '/vsock', {'guest_cid': 3, 'uds_path': 'x' * 96})[0], 204)
+        self.refused('1 to 96', 'PUT', '/vsock', {'guest_cid': 3, 'uds_path': 'x' * 97})
+        self.refused('1 to 96', 'PUT', '/vsock', {'guest_cid': 3, 'uds_path': ''})
+
+    def test_nothing_is_inherited(self):
+        """What vmm opened before it became vmm-api was closed."""
+        kept = sorted(os.readlink(f'/proc/{self.vmm.pid}/fd/{fd}') for fd in os.listdir(f'/proc/{self.vmm.pid}/fd'))
+        other = os.path.join(self.folder, 'other')
+        more = subprocess.Popen([VMM, '--api-sock', other, '--exit-file', f'{self.folder}/end', '--log', f'{self.folder}/log'],
+                                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        try:
+            while not os.path.exists(other):
+                self.assertIsNone(more.poll())
+                time.sleep(0.01)
+            held = sorted(os.readlink(f'/proc/{more.pid}/fd/{fd}') for fd in os.listdir(f'/proc/{more.pid}/fd'))
+        finally:
+            more.terminate()
+            more.communicate()
+        files = [name for name in held if name.startswith(self.folder)]
+        self.assertEqual([os.path.basename(name) for name in files[-2:]], ['log', 'log.1'])
+        self.assertEqual(files[:-2], [self.folder] * 2)     # of the exit file, and of the log
+        self.assertEqual(len(held) - len(files), len(kept), (held, kept))
+        with open(f'{self.folder}/end', encoding='utf-8') as f:
+            self.assertEqual(json.load(f)['status'], 13)
+
+    def test_without_the_other_program(self):
+        alone = os.path.join(self.folder, 'vmm')
+        shutil.copy(VMM, alone)
+        done = subprocess.run([alone, '--api-sock', os.path.join(self.folder, 'x')], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+        self.assertEqual(done.returncode, 3)
+        self.assertIn('vmm-api', done.stderr)
 
     def test_metrics_once(self):
         self.assertEqual(self.ask('PUT', '/metrics', {'metrics_path': 'm'})[0], 204)
