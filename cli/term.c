@@ -14,7 +14,7 @@
 
 void term_init(struct term *t, int fd)
 {
-        *t = (struct term){ .fd = isatty(fd) ? fd : -1 };
+        *t = (struct term){ .fd = fd >= 0 && isatty(fd) ? fd : -1 };
 }
 
 int term_set_raw(struct term *t)

@@ -20,9 +20,6 @@
 #include "vmm/base/cleanup.h"
 #include "vmm/base/io.h"
 
-static struct tree_pack packer; /* too large for a stack; only the child touches their pages */
-static struct tree_unpack unpacker;
-
 static int write_pipe(void *ctx, uint8_t *bytes, size_t len)
 {
         return io_write_all(*(int *)ctx, bytes, len);
@@ -53,30 +50,33 @@ static void say(int report, const char *where, const char *what)
 
 static int pack(const struct tree_job *job, int fd, int report)
 {
-        int r;
+        cleanup(freep) struct tree_pack *p = calloc(1, sizeof(*p)); /* too large for a stack */
+        int r = p ? 0 : -ENOMEM;
 
-        packer.top = job->top;
-        r = tree_pack(&packer, AT_FDCWD, job->path, job->flags, write_pipe, &fd);
+        if (!r) {
+                p->top = job->top;
+                r = tree_pack(p, AT_FDCWD, job->path, job->flags, write_pipe, &fd);
+        }
         if (r && r != -EPIPE)
-                say(report, *packer.where ? packer.where : job->path,
-                    r < 0 ? strerror(-r) : tree_strerror(r));
+                say(report, p && *p->where ? p->where : job->path, r < 0 ? strerror(-r) : tree_strerror(r));
         return r ? 1 : 0;
 }
 
 static int unpack(const struct tree_job *job, int fd, int report)
 {
         cleanup(fd_closep) int root = open(job->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        cleanup(freep) struct tree_unpack *u = calloc(1, sizeof(*u));
         int r;
 
-        if (root < 0) {
+        if (root < 0 || !u) {
                 say(report, job->path, strerror(errno));
                 return 1;
         }
-        unpacker.uid = unpacker.gid = TREE_KEEP;
-        unpacker.only = job->top;
-        r = tree_unpack(&unpacker, root, job->flags, read_pipe, &fd);
+        u->uid = u->gid = TREE_KEEP;
+        u->only = job->top;
+        r = tree_unpack(u, root, job->flags, read_pipe, &fd);
         if (r)
-                say(report, unpacker.where, r < 0 ? strerror(-r) : tree_strerror(r));
+                say(report, u->where, r < 0 ? strerror(-r) : tree_strerror(r));
         return r ? 1 : 0;
 }
 

@@ -2,7 +2,7 @@
  * Client of the agent: frames from bytes, bytes from requests.
  * Input:  bytes of the guest's agent (hostile).
  * Runs:   one thread at a time; pure but for its own memory.
- * Limits: two frames in; out, the requests of one round, AGENT_SMALL_MAX short ones and UNSENT_MAX of input.
+ * Limits: one frame in; out, the requests of one round, AGENT_SMALL_MAX short ones and UNSENT_MAX of input.
  */
 #include "sandbox/agent.h"
 
@@ -14,8 +14,8 @@
 #include "vmm/base/assert.h"
 #include "vmm/base/err.h"
 
-#define IN_SIZE     (2 * (PROTOCOL_HEADER_SIZE + PROTOCOL_DATA_MAX))
-#define OK_LINE_MAX 32 /* "OK 4294967295\n" and to spare */
+#define IN_SIZE     (PROTOCOL_HEADER_SIZE + PROTOCOL_DATA_MAX) /* the largest frame */
+#define OK_LINE_MAX 32                                         /* "OK 4294967295\n" and to spare */
 #define WINDOW_MAX  (1u << 20)
 #define UNSENT_MAX  (16u << 10) /* more than that unsent: no more input */
 
