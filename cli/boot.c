@@ -16,6 +16,7 @@
 #include "cli/cli.h"
 #include "cli/session.h"
 #include "sandbox/life.h"
+#include "sandbox/lock.h"
 #include "sandbox/store.h"
 #include "vmm/base/cleanup.h"
 
@@ -36,7 +37,12 @@ static void kill_monitor(const struct boot *b, const struct launch *l)
         reap(l->pid);
 }
 
-static int run_session(const struct boot *b, struct session_result *ret, struct problem *p)
+static void on_started(void *ctx)
+{
+        lock_mark(*(const int *)ctx);
+}
+
+static int run_session(const struct boot *b, int *begun, struct session_result *ret, struct problem *p)
 {
         const struct record *r = b->record;
         struct session_config config = {
@@ -50,6 +56,8 @@ static int run_session(const struct boot *b, struct session_result *ret, struct 
                 .interactive = b->watch && b->interactive && r->interactive,
                 .tty = r->tty,
                 .background = !b->watch,
+                .on_started = on_started,
+                .started_ctx = begun,
                 .keys = r->tty ? b->keys : NULL,
                 .in = 0,
                 .out = 1,
@@ -117,9 +125,12 @@ static int start(const struct boot *b, struct launch *ret, struct problem *p)
 
 int boot_run(struct boot *b, struct problem *p)
 {
+        cleanup(fd_closep) int begun = lock_begin(b->sandbox->folder);
         struct session_result result = { 0 };
         struct launch launch;
-        int status = start(b, &launch, p);
+        int status = begun < 0 ? problem_set(p, CLI_FAILED, "cannot lock %.300s: %s", b->sandbox->folder,
+                                             strerror(-begun))
+                               : start(b, &launch, p);
 
         if (status < 0 && b->record->temporary)
                 store_drop(b->paths, b->sandbox);
@@ -129,7 +140,7 @@ int boot_run(struct boot *b, struct problem *p)
         if (*launch.note)
                 fprintf(stderr, "vmlet: sandbox %s: %s\n", b->sandbox->id, launch.note);
         if (b->record->args.nr)
-                status = end(b, &launch, run_session(b, &result, p), result.detached, p);
+                status = end(b, &launch, run_session(b, &begun, &result, p), result.detached, p);
         if (status >= 0 && b->watch && result.detached)
                 fprintf(stderr, "\nleft running: vmlet attach %s\n", b->sandbox->id);
         launch_fini(&launch);

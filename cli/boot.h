@@ -8,7 +8,7 @@
 
 struct boot {
         const struct paths *paths;
-        const struct sandbox *sandbox;
+        struct sandbox *sandbox;
         const struct record *record;
         int lock;                /* of the sandbox, held; taken over */
         bool watch;              /* stay until the main command has ended */

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sandbox/text.h"
 #include "vmm/base/parse.h"
 
 #define CLI_OPTIONS_MAX 32
@@ -212,6 +213,10 @@ void cli_help(const struct cli_command *command)
 
 int cli_complain(const struct cli_command *command, const struct problem *problem)
 {
-        fprintf(stderr, "vmlet%s%s: %s\n", command ? " " : "", command ? command->name : "", problem->text);
+        char text[sizeof(problem->text)];
+
+        /* Words of the user, and names of files: one line, and nothing that acts on a terminal. */
+        text_printable(problem->text, strlen(problem->text), text, sizeof(text));
+        fprintf(stderr, "vmlet%s%s: %s\n", command ? " " : "", command ? command->name : "", text);
         return problem->status;
 }

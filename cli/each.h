@@ -6,7 +6,7 @@
 #include "sandbox/sandbox.h"
 
 /* What is done to one. Return: 0, or -1 with @p. */
-typedef int each_fn(const struct paths *paths, const struct sandbox *s, void *options, struct problem *p);
+typedef int each_fn(const struct paths *paths, struct sandbox *s, void *options, struct problem *p);
 
 /*
  * each_run() - read options into @options, and call @fn for every sandbox that is named behind them

@@ -104,6 +104,8 @@ static void on_err_written(struct outlet *o, int error)
 static void on_started(struct session *s, const struct protocol_started *started)
 {
         s->result->proc = started->proc;
+        if (s->config->on_started)
+                s->config->on_started(s->config->started_ctx);
         if (s->config->background) {
                 detach(s);
                 return;

@@ -19,6 +19,8 @@ struct session_config {
         uint64_t timeout_ms;     /* 0 = none */
         uint64_t answer_ms;      /* 0 = LINK_ANSWER_MS */
         int in, out, err;        /* borrowed */
+        void (*on_started)(void *ctx); /* it has a number, and so it runs; NULL = nobody asks */
+        void *started_ctx;
 };
 
 struct session_result {

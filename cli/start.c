@@ -26,7 +26,7 @@ static const struct cli_option start_options[] = {
         { 0 },
 };
 
-static int start(const struct paths *paths, const struct sandbox *s, void *options, struct problem *p)
+static int start(const struct paths *paths, struct sandbox *s, void *options, struct problem *p)
 {
         cleanup(record_fini) struct record record = { 0 };
         struct options *o = options;

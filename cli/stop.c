@@ -21,7 +21,7 @@ struct options {
         bool force;
 };
 
-static int stop(const struct paths *paths, const struct sandbox *s, void *options, struct problem *p)
+static int stop(const struct paths *paths, struct sandbox *s, void *options, struct problem *p)
 {
         const struct options *o = options;
         uint64_t ns, ms = GRACE_MS;
@@ -36,13 +36,13 @@ static int stop(const struct paths *paths, const struct sandbox *s, void *option
         return life_stop(s, ms, p);
 }
 
-static int end(const struct paths *paths, const struct sandbox *s, void *options, struct problem *p)
+static int end(const struct paths *paths, struct sandbox *s, void *options, struct problem *p)
 {
         (void)paths, (void)options;
         return life_kill(s, p);
 }
 
-static int remove_it(const struct paths *paths, const struct sandbox *s, void *options, struct problem *p)
+static int remove_it(const struct paths *paths, struct sandbox *s, void *options, struct problem *p)
 {
         const struct options *o = options;
 
@@ -51,7 +51,7 @@ static int remove_it(const struct paths *paths, const struct sandbox *s, void *o
         return store_remove(paths, s, p);
 }
 
-static int wait_for(const struct paths *paths, const struct sandbox *s, void *options, struct problem *p)
+static int wait_for(const struct paths *paths, struct sandbox *s, void *options, struct problem *p)
 {
         struct life_status status;
 
@@ -65,13 +65,13 @@ static int wait_for(const struct paths *paths, const struct sandbox *s, void *op
         return 0;
 }
 
-static int pause_it(const struct paths *paths, const struct sandbox *s, void *options, struct problem *p)
+static int pause_it(const struct paths *paths, struct sandbox *s, void *options, struct problem *p)
 {
         (void)paths, (void)options;
         return monitor_ask(s, "pause", NULL, p) ? -1 : 0;
 }
 
-static int resume(const struct paths *paths, const struct sandbox *s, void *options, struct problem *p)
+static int resume(const struct paths *paths, struct sandbox *s, void *options, struct problem *p)
 {
         (void)paths, (void)options;
         return monitor_ask(s, "resume", NULL, p) ? -1 : 0;

@@ -152,7 +152,7 @@ static void explain_early_end(const struct sandbox *s, pid_t pid, struct problem
 
         while (waitpid(pid, &ended, 0) < 0 && errno == EINTR)
                 continue;
-        life_look(s, &status);
+        life_look_ended(s, &status);
         if (status.state == LIFE_KILLED && WIFEXITED(ended))
                 (void)!problem_set(p, SANDBOX_FAILED,
                                    "its monitor ended with status %d: see vmlet logs --monitor %s",
@@ -161,7 +161,7 @@ static void explain_early_end(const struct sandbox *s, pid_t pid, struct problem
                 (void)!problem_set(p, SANDBOX_FAILED, "%.400s", status.reason);
 }
 
-int life_start(const struct paths *paths, const struct sandbox *s, const struct record *r, int lock,
+int life_start(const struct paths *paths, struct sandbox *s, const struct record *r, int lock,
                struct launch *ret, struct problem *p)
 {
         int e;
@@ -177,7 +177,7 @@ int life_start(const struct paths *paths, const struct sandbox *s, const struct 
                         return -1;
                 (void)unlink(gone);
         }
-        if (launch_start(s, r, lock, ret, p))
+        if (sandbox_set_sockets(s, p) || launch_start(s, r, lock, ret, p))
                 return -1;
         e = launch_wait_ready(ret);
         if (!e)

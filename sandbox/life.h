@@ -34,6 +34,8 @@ struct life_status {
 
 /* life_look() - how is it? A damaged file is told in reason. */
 void life_look(const struct sandbox *s, struct life_status *ret);
+/* life_look_ended() - likewise, of one whose monitor is known to be gone, whoever holds its lock */
+void life_look_ended(const struct sandbox *s, struct life_status *ret);
 bool life_is_alive(const struct life_status *status);
 
 /*
@@ -41,8 +43,8 @@ bool life_is_alive(const struct life_status *status);
  * @lock: the sandbox's, held; stays the caller's
  * Return: 0, or -1 with @p, and nothing runs.
  */
-int must_check life_start(const struct paths *paths, const struct sandbox *s, const struct record *r,
-                          int lock, struct launch *ret, struct problem *p);
+int must_check life_start(const struct paths *paths, struct sandbox *s, const struct record *r, int lock,
+                          struct launch *ret, struct problem *p);
 
 /* life_open() - the monitor that runs now. Return: 0, 1 if none does, or -1 with @p. */
 int must_check life_open(const struct sandbox *s, int *ret_pidfd, struct problem *p);

@@ -144,14 +144,14 @@ static void look_ended(const struct sandbox *s, struct report *r, int read)
                 status->code = as_it_should ? 0 : SANDBOX_FAILED;
 }
 
-void life_look(const struct sandbox *s, struct life_status *ret)
+static void look(const struct sandbox *s, bool may_live, struct life_status *ret)
 {
         struct report r = { .status = ret };
         int state, end;
 
         *ret = (struct life_status){ .state = LIFE_CREATED };
         state = read_file(s, "state.json", &r);
-        if (lock_is_held(s->folder)) {
+        if (may_live && lock_is_held(s->folder)) {
                 look_alive(s, &r);
                 return;
         }
@@ -159,6 +159,16 @@ void life_look(const struct sandbox *s, struct life_status *ret)
         if (end == -ENOENT && state == -ENOENT && !s->temporary)
                 return;
         look_ended(s, &r, end);
+}
+
+void life_look(const struct sandbox *s, struct life_status *ret)
+{
+        look(s, true, ret);
+}
+
+void life_look_ended(const struct sandbox *s, struct life_status *ret)
+{
+        look(s, false, ret);
 }
 
 bool life_is_alive(const struct life_status *status)

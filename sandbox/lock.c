@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "sandbox/sandbox.h"
 #include "vmm/base/cleanup.h"
@@ -24,23 +26,74 @@ static int open_it(const char *folder, int flags)
         return fd < 0 ? err_new(-errno) : fd;
 }
 
+/* The first byte is the monitor's, the second that of a tool that is starting a command. */
+enum { ALIVE, BEGINNING };
+
+static struct flock lock_of(off_t byte, short type)
+{
+        return (struct flock){ .l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };
+}
+
+static int take(int fd, off_t byte)
+{
+        struct flock lock = lock_of(byte, F_WRLCK);
+
+        if (fcntl(fd, F_OFD_SETLK, &lock) < 0)
+                return errno == EAGAIN || errno == EACCES ? LOCK_HELD : err_new(-errno);
+        return 0;
+}
+
+static bool is_held(int fd, off_t byte)
+{
+        struct flock lock = lock_of(byte, F_RDLCK);
+
+        return !fcntl(fd, F_OFD_GETLK, &lock) && lock.l_type != F_UNLCK;
+}
+
 int lock_take(const char *folder, int *ret_fd)
 {
-        struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
         cleanup(fd_closep) int fd = open_it(folder, O_RDWR | O_CREAT);
+        int r;
 
         if (fd < 0)
                 return err_trace(fd);
-        if (fcntl(fd, F_OFD_SETLK, &lock) < 0)
-                return errno == EAGAIN || errno == EACCES ? LOCK_HELD : err_new(-errno);
-        *ret_fd = steal_fd(&fd);
-        return 0;
+        r = take(fd, ALIVE);
+        if (!r)
+                *ret_fd = steal_fd(&fd);
+        return r;
 }
 
 bool lock_is_held(const char *folder)
 {
-        struct flock lock = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
         cleanup(fd_closep) int fd = open_it(folder, O_RDONLY);
 
-        return fd >= 0 && !fcntl(fd, F_OFD_GETLK, &lock) && lock.l_type != F_UNLCK;
+        return fd >= 0 && is_held(fd, ALIVE);
+}
+
+int lock_begin(const char *folder)
+{
+        cleanup(fd_closep) int fd = open_it(folder, O_RDWR);
+        int r;
+
+        if (fd < 0)
+                return err_trace(fd);
+        r = take(fd, BEGINNING);
+        if (!r && ftruncate(fd, 0) < 0)
+                r = err_new(-errno);
+        if (r)
+                return r == LOCK_HELD ? err_new(-EBUSY) : r;
+        return steal_fd(&fd);
+}
+
+void lock_mark(int fd)
+{
+        (void)!pwrite(fd, "m", 1, 0);
+}
+
+bool lock_is_orphan(const char *folder)
+{
+        cleanup(fd_closep) int fd = open_it(folder, O_RDONLY);
+        struct stat st;
+
+        return fd >= 0 && !fstat(fd, &st) && !st.st_size && !is_held(fd, BEGINNING);
 }

@@ -15,3 +15,16 @@
 /* lock_take() - of the sandbox in @folder. Return: 0 and a descriptor, LOCK_HELD, or negative errno. */
 int must_check lock_take(const char *folder, int *ret_fd);
 bool lock_is_held(const char *folder);
+
+/*
+ * A tool that starts a sandbox's main command holds a second lock, of its own alone, until it has marked that the
+ * command runs. So a sandbox that runs, should have a command, and has neither mark nor lock, lost its tool in
+ * between: nobody will ever end it.
+ *
+ * lock_begin() - unmarked and locked from now on. Return: a descriptor, or negative errno.
+ * lock_mark() - the command runs.
+ */
+int must_check lock_begin(const char *folder);
+void lock_mark(int fd);
+/* lock_is_orphan() - neither marked nor locked; whether it runs, and has a command, is another question. */
+bool lock_is_orphan(const char *folder);

@@ -42,12 +42,13 @@ bool sandbox_is_name(const char *word)
 }
 
 /* Addresses hold 107 characters; a longer path is reached through the folder's descriptor. */
-static int set_sockets(struct sandbox *s, struct problem *p)
+int sandbox_set_sockets(struct sandbox *s, struct problem *p)
 {
         char folder[SANDBOX_FOLDER_MAX];
 
         snprintf(folder, sizeof(folder), "%s", s->run);
         if (strlen(folder) + sizeof("/control") > SANDBOX_SOCKET_SIZE) {
+                fd_closep(&s->run_fd);
                 s->run_fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
                 if (s->run_fd < 0 && errno != ENOENT)
                         return problem_set(p, SANDBOX_FAILED, "cannot open %.200s: %s", folder,
@@ -67,7 +68,7 @@ int sandbox_at(const struct paths *paths, const char *id, bool temporary, struct
         snprintf(ret->run, sizeof(ret->run), "%s/%s", paths->run, id);
         snprintf(ret->folder, sizeof(ret->folder), "%s%s/%s", temporary ? paths->run : paths->data,
                  temporary ? "" : "/sandboxes", id);
-        return set_sockets(ret, p);
+        return sandbox_set_sockets(ret, p);
 }
 
 void sandbox_fini(struct sandbox *s)

@@ -45,6 +45,9 @@ void sandbox_fini(struct sandbox *s);
 int must_check sandbox_at(const struct paths *paths, const char *id, bool temporary, struct sandbox *ret,
                           struct problem *p);
 
+/* sandbox_set_sockets() - once more, after the folder of its sockets was made. */
+int must_check sandbox_set_sockets(struct sandbox *s, struct problem *p);
+
 /* Is it an ID in full? A name must not be. */
 bool sandbox_is_id(const char *word);
 /* [a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}, and not an ID */

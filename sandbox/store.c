@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "sandbox/disk.h"
+#include "sandbox/life.h"
 #include "sandbox/limits.h"
 #include "sandbox/lock.h"
 #include "sandbox/names.h"
@@ -268,6 +269,23 @@ static void repair_run(const struct paths *paths, const char *id)
         sandbox_fini(&s);
 }
 
+/* Runs, and its tool was killed before it could start the command that would end it. */
+static void repair_orphan(const struct paths *paths, const char *id, bool temporary)
+{
+        cleanup(sandbox_fini) struct sandbox s = SANDBOX_NONE;
+        cleanup(record_fini) struct record r = { 0 };
+        cleanup(fd_closep) int monitor = -1;
+        struct problem ignored = { 0 };
+
+        if (sandbox_at(paths, id, temporary, &s, &ignored) || !lock_is_orphan(s.folder) ||
+            !lock_is_held(s.folder) || record_read(s.folder, &r, &ignored) || !r.args.nr ||
+            life_open(&s, &monitor, &ignored))
+                return;
+        /* The monitor that we have hold of was there before this look: its tool has had the lock or is gone. */
+        if (lock_is_orphan(s.folder))
+                (void)!life_kill(&s, &ignored);
+}
+
 static void repair_base(const struct paths *paths, bool temporary)
 {
         char base[FOLDER_MAX], path[FOLDER_MAX + 272];
@@ -281,7 +299,10 @@ static void repair_base(const struct paths *paths, bool temporary)
                 if (!strncmp(e->d_name, ".del-", 5) ||
                     (!strncmp(e->d_name, ".new-", 5) && is_left_behind(path)))
                         remove_folder(path);
-                else if (temporary && sandbox_is_id(e->d_name))
+                if (!sandbox_is_id(e->d_name))
+                        continue;
+                repair_orphan(paths, e->d_name, temporary);
+                if (temporary)
                         repair_run(paths, e->d_name);
         }
         if (d)

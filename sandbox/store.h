@@ -46,7 +46,7 @@ int must_check store_list(const struct paths *paths, struct store_entry **ret, s
 bool store_has(const struct paths *paths, const char *id);
 
 /*
- * store_repair() - take away what is left of tools that were killed, and temporary sandboxes that ended.
- * What cannot be removed is left for another time.
+ * store_repair() - take away what is left of tools that were killed, and temporary sandboxes that ended; end
+ * what runs without the command that it was started for. What cannot be done is left for another time.
  */
 void store_repair(const struct paths *paths);

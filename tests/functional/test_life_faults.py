@@ -1,0 +1,261 @@
+"""Sandboxes among faults: tools killed anywhere, two at once, full and read-only disks, damaged files, dead monitors."""
+import concurrent.futures
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+from sandboxes import small_image, user          # noqa: F401  pylint: disable=unused-import
+
+
+def settle(user):
+    """What the next tools find and repair, once nobody can still be at work."""
+    for base in (user.data / 'sandboxes', user.run_folder):
+        for path in base.glob('.new-*') if base.exists() else ():
+            os.utime(path, (0, 0))
+    user.ok('ps')
+    user.ok('ps')
+
+
+def consistent(user):
+    """Every sandbox that is listed can be looked at and removed, and then nothing is left."""
+    settle(user)
+    for box in json.loads(user.ok('ps', '-a', '--json')):
+        assert 'problem' not in box, box
+        assert box['state'] in ('created', 'starting', 'running', 'exited', 'killed', 'failed'), box
+        user.ok('rm', '-f', box['id'])
+    settle(user)
+    assert user.left() == [] and user.monitors() == []
+
+
+@pytest.mark.parametrize('options', [['run', '--rm'], ['run', '-d'], ['run', '-d', '--rm'], ['create']])
+def test_tool_killed_at_any_point(user, options):
+    words = user.words(*options, '-m', '64M', '--disk', 'none', '--name', 'box', user.image, 'sleep', '1')
+    began = time.monotonic()
+    assert subprocess.run(words, env=user.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False).returncode == 0
+    took = time.monotonic() - began
+    user('wait', 'box')
+    user('rm', '-f', 'box')
+    for n in range(12):
+        with subprocess.Popen(words, env=user.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL) as process:
+            time.sleep(took * n / 12)
+            process.kill()
+        consistent(user)
+
+
+@pytest.mark.parametrize('call', ['mkdir', 'openat', 'write', 'rename', 'symlinkat', 'fsync', 'fcntl', 'clone3', 'read', 'connect'])
+def test_tool_killed_at_a_call(user, call):
+    if not shutil.which('strace'):
+        pytest.skip('strace is missing')
+    user.ok('ps')
+    for count in range(1, 5):
+        for options in (['run', '--rm'], ['create', '--disk', '64M']):
+            subprocess.run(['strace', '-qq', '-o', '/dev/null', '-e', f'inject={call}:signal=KILL:when={count}',
+                            *user.words(*options, '-m', '64M', '--name', 'box', user.image, 'true')],
+                           env=user.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+            consistent(user)
+
+
+def test_two_starts_at_once(user):
+    box = user.ok('create', '-m', '64M', '--disk', 'none', user.image).strip()
+    for _ in range(3):
+        both = [user.popen('start', box) for _ in range(2)]
+        ends = sorted((p.wait(60), *p.communicate()) for p in both)
+        assert [e[0] for e in ends] == [0, 125], ends
+        assert b'runs already' in ends[1][2]
+        assert len(user.monitors()) == 1
+        user.ok('kill', box)
+    assert user('kill', box)[0] == 0 and user('stop', box)[0] == 0          # it is down already
+
+
+def test_many_tools_at_once(user):
+    user.ok('ps')
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        made = list(pool.map(lambda n: user('create', '--disk', '64M', '--name', f'box{n % 10}', user.image), range(20)))
+    good = [out.strip() for status, out, _ in made if status == 0]
+    assert len(good) == 10 and len(set(good)) == 10, made
+    assert all('in use' in err for status, _, err in made if status)
+    assert sorted(user.ok('ps', '-aq').split()) == sorted(good)
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        removed = list(pool.map(lambda n: user('rm', good[n % 10]), range(20)))
+    assert sum(status == 0 for status, _, _ in removed) >= 10
+    consistent(user)
+
+
+def test_names(user):
+    user.ok('create', '--disk', 'none', '--name', 'a' * 63, user.image)
+    for name in ('', 'a' * 64, '-x', '.x', 'a/b', 'a b', 'ä', '../x', 'a\nb', 'abcdefabcdef', '$(id)'):
+        assert 'name' in user.fails('create', f'--name={name}', user.image)
+    assert 'in use' in user.fails('create', '--name', 'a' * 63, user.image)
+    user.ok('create', '--disk', 'none', '--name', 'foo', user.image)
+    for command in ('start', 'stop', 'kill', 'rm', 'inspect', 'logs', 'wait', 'pause', 'exec'):
+        err = user.fails(command, 'fo', *(['true'] if command == 'exec' else []))
+        assert "sandbox 'fo' not found; did you mean foo?" in err
+        assert 'not found' in user.fails(command, 'nothing-like-it', *(['true'] if command == 'exec' else []))
+    assert "'no/such'" in user.fails('run', '--rm', 'no/such', 'true')
+    assert 'not found' in user.fails('run', '--rm', 'no-such-image', 'true')
+    assert 'which command' in user.fails('run', user.image)
+    for options in (['--cpus', '0'], ['--cpus', 'x'], ['-m', '1M'], ['--disk', '0'], ['--disk', 'x'], ['-l', '=x'], ['--cpu-shares', '1'],
+                    ['--env-file', '/no/such'], ['--lifetime', '5']):
+        user.fails('create', *options, user.image)
+
+
+def test_full_disk(user):
+    """A data folder on a tiny file system: words, and nothing half-done."""
+    user.data.mkdir(parents=True)
+    if subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=64k,nr_inodes=100', 'tmpfs', user.data], check=False).returncode:
+        pytest.skip('needs mount')
+    try:
+        (user.data / 'filler').write_bytes(b'')
+        user.fails('create', '--disk', '64M', '--name', 'box', user.image)
+        with open(user.data / 'filler', 'wb', buffering=0) as f:
+            with pytest.raises(OSError):
+                while True:
+                    f.write(b'x' * 4096)
+        user.fails('create', '--disk', 'none', '--name', 'box', user.image)
+        (user.data / 'filler').unlink()
+        box = user.ok('create', '--disk', 'none', '-m', '64M', '--name', 'box', user.image, 'true').strip()
+        user.ok('rm', box)
+        assert user.left() == []
+        assert user('run', '--rm', '-m', '64M', user.image, 'echo', 'x') == (0, 'x\n', '')
+    finally:
+        subprocess.run(['umount', user.data], check=True)
+
+
+def test_read_only_folder(user):
+    box = user.ok('create', '--disk', 'none', '-m', '64M', '--name', 'box', user.image).strip()
+    if subprocess.run(['mount', '--bind', '-o', 'ro', user.data, user.data], check=False).returncode or \
+            subprocess.run(['mount', '-o', 'remount,bind,ro', user.data], check=False).returncode:
+        pytest.skip('needs mount')
+    try:
+        assert 'ead-only' in user.fails('create', '--disk', 'none', user.image)
+        assert 'ead-only' in user.fails('start', 'box')
+        assert 'ead-only' in user.fails('rm', 'box')
+        assert user.ok('ps', '-aq').strip() == box
+        assert user('run', '--rm', '-m', '64M', user.image, 'echo', 'x') == (0, 'x\n', '')
+    finally:
+        subprocess.run(['umount', user.data], check=True)
+    consistent(user)
+
+
+@pytest.mark.parametrize('name', ['config.json', 'state.json', 'exit.json'])
+def test_file_cut_at_every_length(user, name):
+    box = user.start(command=('true',))
+    user.ok('wait', box)
+    path = user.data / 'sandboxes' / box / name
+    whole = path.read_bytes()
+    for length in range(0, len(whole) - 1, max(1, len(whole) // 40)):
+        path.write_bytes(whole[:length])
+        state = user.state(box)
+        assert state['id'] == box
+        listed = user.ok('ps', '-a')
+        assert box in listed
+        if name == 'config.json':
+            assert 'problem' in state and 'damaged' in listed
+            assert user.fails('start', box).count(box) >= 1
+        elif name == 'exit.json':
+            assert 'damaged' in state['reason'] and state['state'] == 'killed'
+    path.write_bytes(b'\xff\x00' * 50)
+    assert box in user.ok('ps', '-a')
+    path.write_bytes(whole[:len(whole) // 2])
+    user.ok('rm', box)
+    assert user.left() == []
+
+
+def test_socket_path_too_long(user):
+    long = user.folder / ('long/' * 30)
+    long.mkdir(mode=0o700, parents=True)
+    user.env['XDG_RUNTIME_DIR'] = str(long)
+    assert len(str(long)) > 108
+    assert user('run', '--rm', '-m', '64M', user.image, 'echo', 'x') == (0, 'x\n', '')
+    box = user.start(command=('sleep', '1000'))
+    assert user.ok('exec', box, 'echo', 'x') == 'x\n'
+    assert user.state(box)['state'] == 'running'
+    user.ok('stop', '-t', '1', box)
+    user.ok('rm', box)
+
+
+def test_missing_runtime_folder(user):
+    del user.env['XDG_RUNTIME_DIR']
+    assert user('run', '--rm', '-m', '64M', user.image, 'echo', 'x') == (0, 'x\n', '')
+    user.env['XDG_RUNTIME_DIR'] = str(user.folder / 'run')
+    user.run_folder.mkdir(exist_ok=True)
+    user.run_folder.chmod(0o755)
+    assert 'chmod 700' in user.fails('run', '--rm', '-m', '64M', user.image, 'true')
+    user.run_folder.rmdir()
+    user.run_folder.symlink_to('/tmp')
+    assert 'not a folder' in user.fails('run', '--rm', '-m', '64M', user.image, 'true')
+
+
+def test_monitor_killed(user):
+    box = user.start(command=('sleep', '1000'))
+    os.kill(user.monitors()[0], signal.SIGKILL)
+    state = user.wait_state(box, 'killed')
+    assert 'killed' in state['reason'] and state['exit_code'] == 125
+    assert user.ok('wait', box) == '125\n'
+    assert 'killed' in user.ok('ps', '-a')
+    user.ok('start', box)                                       # and it can be started again
+    assert user.state(box)['state'] == 'running'
+    with user.popen('run', '--rm', '-m', '64M', user.image, 'sh', '-c', 'echo up; sleep 1000') as process:
+        assert process.stdout.readline() == b'up\n'
+        os.kill(max(user.monitors()), signal.SIGKILL)
+        assert process.wait(60) == 125 and process.stderr.read().count(b'\n') == 1
+    user.ok('rm', '-f', box)
+    assert user.left() == []
+
+
+def test_monitor_stopped(user):
+    """One that does not answer is told, and can be ended."""
+    box = user.start(command=('sleep', '1000'))
+    os.kill(user.monitors()[0], signal.SIGSTOP)
+    assert 'does not answer' in user.state(box)['reason']
+    user.ok('rm', '-f', box, timeout=60)
+    assert user.left() == [] and user.monitors() == []
+
+
+def test_guest_panics(user):
+    box = user.start(command=('sh', '-c', 'echo c > /proc/sysrq-trigger; sleep 1000'))
+    user.ok('wait', box)
+    state = user.state(box)
+    if state['state'] == 'running':
+        pytest.skip('this kernel has no sysrq')
+    assert state['state'] == 'failed' and 'panic' in state['reason'], state
+
+
+def test_monitor_cannot_start(user):
+    bad = user.folder / 'bad.img'
+    bad.write_bytes(b'x' * 1024)
+    user.fails('run', '--rm', '-m', '64M', bad, 'true')
+    kernel = user.folder / 'kernel'
+    kernel.write_bytes(b'no kernel')
+    err = user.fails('run', '--rm', '-m', '64M', '--kernel', kernel, user.image, 'true')
+    assert 'kernel' in err
+    consistent(user)
+
+
+def test_a_machine_without_its_command_is_ended(user):
+    """A tool that is killed between the boot and the command leaves a machine that nothing would end: the next one does."""
+    with user.popen('run', '--rm', '-m', '64M', user.image, 'sleep', '1000') as process:
+        while not user.monitors():
+            time.sleep(0.005)
+        process.kill()
+    settle(user)
+    deadline = time.monotonic() + 60
+    while user.monitors():
+        assert time.monotonic() < deadline
+        settle(user)
+    assert user.left() == []
+
+
+def test_newer_tool_beside_an_older_monitor(user):
+    """A monitor that knows no control words but answers with ERR."""
+    box = user.start(command=('sleep', '1000'))
+    control = user.run_folder / box / 'control'
+    control.unlink()
+    state = user.state(box)                                     # nobody there: it runs, more is not known
+    assert state['state'] == 'starting' and state['reason']
+    assert user.ok('exec', box, 'echo', 'x') == 'x\n'
