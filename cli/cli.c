@@ -155,36 +155,71 @@ static int store(const struct cli_option *o, const char *value, void *to, struct
         return problem_set(problem, CLI_FAILED, "--%s: bad table", o->name);
 }
 
+/* One word of letters or one name, and its value. Return: 0; 1 if it was --help; -1 with @problem. */
+static int parse_word(const struct cli_command *command, char **argv, int end, int *i, void *to,
+                      struct problem *problem)
+{
+        const char *at = argv[(*i)++];
+        bool is_name = at[1] == '-';
+
+        for (at += !is_name; at;) {
+                struct word w;
+
+                if (is_name ? read_name(command, at, &w, problem) : read_letter(command, at, &w, problem))
+                        return -1;
+                if (!w.option) {
+                        cli_help(command);
+                        return 1;
+                }
+                if (w.option->kind != CLI_FLAG && !w.value && *i == end)
+                        return problem_set(problem, CLI_FAILED, "--%s needs a value: %s", w.option->name,
+                                           w.option->value);
+                if (w.option->kind != CLI_FLAG && !w.value)
+                        w.value = argv[(*i)++];
+                if (store(w.option, w.value, to, problem))
+                        return -1;
+                at = w.rest;
+        }
+        return 0;
+}
+
+static void move_to_end(char **argv, int i, int argc)
+{
+        char *word = argv[i];
+
+        memmove(argv + i, argv + i + 1, (size_t)(argc - i - 1) * sizeof(*argv));
+        argv[argc - 1] = word;
+}
+
+bool cli_runs_words(const struct cli_command *command)
+{
+        return strstr(command->usage, "COMMAND");
+}
+
 int cli_parse(const struct cli_command *command, int argc, char **argv, void *to, int *ret_rest,
               struct problem *problem)
 {
-        int i = 1;
+        int i = 1, end = argc; /* behind end are words that stood before options */
 
-        while (i < argc && argv[i][0] == '-' && argv[i][1]) {
-                const char *at = argv[i++];
-                bool is_name = at[1] == '-';
+        while (i < end) {
+                bool is_option = argv[i][0] == '-' && argv[i][1];
+                int r;
 
-                if (is_name && !at[2])
+                if (is_option && !strcmp(argv[i], "--")) {
+                        for (i++; end > i; end--)
+                                move_to_end(argv, i, argc);
                         break;
-                for (at += !is_name; at;) {
-                        struct word w;
-
-                        if (is_name ? read_name(command, at, &w, problem)
-                                    : read_letter(command, at, &w, problem))
-                                return -1;
-                        if (!w.option) {
-                                cli_help(command);
-                                return 1;
-                        }
-                        if (w.option->kind != CLI_FLAG && !w.value && i == argc)
-                                return problem_set(problem, CLI_FAILED, "--%s needs a value: %s",
-                                                   w.option->name, w.option->value);
-                        if (w.option->kind != CLI_FLAG && !w.value)
-                                w.value = argv[i++];
-                        if (store(w.option, w.value, to, problem))
-                                return -1;
-                        at = w.rest;
                 }
+                if (!is_option && cli_runs_words(command))
+                        break;
+                if (!is_option) {
+                        move_to_end(argv, i, argc);
+                        end--;
+                        continue;
+                }
+                r = parse_word(command, argv, end, &i, to, problem);
+                if (r)
+                        return r;
         }
         *ret_rest = i;
         return 0;

@@ -49,20 +49,25 @@ struct cli_command {
 extern const struct cli_command *const cli_commands[];
 
 extern const struct cli_command cli_run, cli_create, cli_start, cli_stop, cli_kill, cli_rm, cli_wait;
-extern const struct cli_command cli_ps, cli_inspect, cli_logs, cli_images, cli_version, cli_pause, cli_unpause;
+extern const struct cli_command cli_ps, cli_inspect, cli_logs, cli_images, cli_version, cli_pause,
+        cli_unpause;
 extern const struct cli_command cli_attach, cli_completion, cli_doctor, cli_exec, cli_port_forward, cli_shell,
         cli_signal;
 extern const struct cli_command cli_cp, cli_stats, cli_top;
 
 /*
- * cli_parse() - options up to the first word that is none, or "--"
- * @argv: argv[0] is the subcommand
+ * cli_parse() - options, up to "--"
+ * @argv: argv[0] is the subcommand; words that are no options are moved behind the options, in their order. A command
+ *        that runs a COMMAND of the user takes options before the first such word only: the others are the command's
  * @to: the caller's struct, filled by the table's offsets
- * @ret_rest: index of the first word behind the options
+ * @ret_rest: index of the first word that is no option
  * Return: 0; 1 when --help was asked for (it has been printed); -1 and @problem.
  */
 int must_check cli_parse(const struct cli_command *command, int argc, char **argv, void *to, int *ret_rest,
                          struct problem *problem);
+
+/* Does it run a COMMAND of the user? */
+bool cli_runs_words(const struct cli_command *command);
 
 void cli_help(const struct cli_command *command);
 

@@ -170,7 +170,7 @@ static void offer_words(int argc, char **argv)
                                 pending = NULL;
                 } else {
                         plain++;
-                        only_plain = true;
+                        only_plain = cli_runs_words(*c);
                 }
         }
         if (pending) {

@@ -27,7 +27,8 @@ static const struct cli_option options[] = {
         { 's', "size", CLI_SIZE, "SIZE", offsetof(struct values, size), "a size" },
         { 0 },
 };
-static const struct cli_command command = { .name = "test", .usage = "", .summary = "", .options = options };
+static struct cli_command command = { .name = "test", .usage = "COMMAND", .summary = "", .options = options };
+static char last_words[64]; /* what parse() left behind the options */
 
 static struct values v;
 static struct problem problem;
@@ -46,7 +47,13 @@ static int parse(const char *line)
         free(v.list.items);
         v = (struct values){ 0 };
         problem = (struct problem){ 0 };
-        return cli_parse(&command, argc, argv, &v, &rest, &problem);
+
+        int r = cli_parse(&command, argc, argv, &v, &rest, &problem);
+
+        *last_words = 0;
+        for (int i = rest; !r && i < argc; i++)
+                strcat(strcat(last_words, argv[i]), " ");
+        return r;
 }
 
 START_TEST(test_understood)
@@ -81,6 +88,24 @@ START_TEST(test_understood)
         ck_assert_int_eq(parse("-h"), 1);
         free(v.list.items);
         v.list.items = NULL;
+}
+END_TEST
+
+/* Only a command that runs another leaves it its options. */
+START_TEST(test_options_behind_words)
+{
+        command.usage = "[OPTION]... SANDBOX...";
+        ck_assert_int_eq(parse("a -f b --text x c"), 0);
+        ck_assert(v.flag && !v.other);
+        ck_assert_str_eq(v.text, "x");
+        ck_assert_str_eq(last_words, "a b c ");
+        ck_assert_int_eq(parse("a -f b -- -o c"), 0);
+        ck_assert(v.flag && !v.other);
+        ck_assert_str_eq(last_words, "a b -o c ");
+        ck_assert_int_eq(parse("a b --text"), -1);
+        ck_assert_ptr_nonnull(strstr(problem.text, "--text needs a value"));
+        ck_assert_int_eq(parse("a - b"), 0);
+        ck_assert_str_eq(last_words, "a - b ");
 }
 END_TEST
 
@@ -144,7 +169,7 @@ END_TEST
 
 int main(void)
 {
-        const TTest *const tests[] = { test_understood, test_refused, test_exec };
+        const TTest *const tests[] = { test_understood, test_options_behind_words, test_refused, test_exec };
 
         return run_tests("cli", tests, array_size(tests));
 }
