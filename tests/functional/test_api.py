@@ -61,9 +61,13 @@ class Api:
         vm.start('--api-sock', self.path, *options, kernel=kernel,
                  **{'image': None, 'vsock': None, 'memory': None, 'cpus': None, **how})
         end = time.monotonic() + 60
-        while not self.path.exists():
+        while not self.is_there():      # a dead one's file may be
             assert time.monotonic() < end and vm.process.poll() is None, vm.process.stderr.read()
             time.sleep(0.02)
+
+    def is_there(self):
+        with socket.socket(socket.AF_UNIX) as s:
+            return not s.connect_ex(str(self.path))
 
     def curl(self, *words, data=None):
         done = subprocess.run(['curl', '-sS', '--unix-socket', self.path, '-w', '\n%{http_code}', *words],
@@ -234,6 +238,9 @@ def test_balloon(vm):
     api.patch('/balloon', amount_mib=8)
     assert api.get('/balloon')['amount_mib'] == 8
     wait_for(lambda: api.get('/balloon/statistics')['actual_mib'] == 8, 'the balloon was not emptied')
+    wait_for(lambda: 'total_memory' in api.get('/balloon/statistics'), 'no statistics')
+    told = api.get('/balloon/statistics')
+    assert 0 < told['free_memory'] < told['total_memory'] < 128 << 20
     api.patch('/balloon/statistics', stats_polling_interval_s=60)
     api.refused('PATCH', '/balloon/statistics', {'stats_polling_interval_s': 0}, 'switched')
     api.refused('PATCH', '/balloon', {'amount_mib': 128}, 'too large')
