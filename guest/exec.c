@@ -428,6 +428,16 @@ int64_t exec_next_ms(void)
         return next;
 }
 
+void exec_finish_all(struct service *s)
+{
+        for (unsigned i = 0; i < exec_high; i++) {
+                struct exec *e = &exec_table[i];
+
+                if (e->number && e->ended && !e->settled)
+                        finish_group(s, e, true);
+        }
+}
+
 /* A log that holds up its command for too long loses what it is too slow for. */
 static void let_log_lose(struct exec *e)
 {

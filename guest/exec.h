@@ -71,5 +71,6 @@ uint32_t exec_running(void);
 void exec_event(struct service *s, unsigned slot, unsigned source, uint32_t events);
 bool exec_reap(struct service *s, pid_t pid, int status, const struct rusage *usage);
 bool exec_run(struct service *s, unsigned slot);
-int64_t exec_next_ms(void); /* when exec_tick() has something to do, 0 = never */
+void exec_finish_all(struct service *s); /* nobody is left alive: what has ended is over */
+int64_t exec_next_ms(void);              /* when exec_tick() has something to do, 0 = never */
 void exec_tick(struct service *s, int64_t now_ms);

@@ -26,6 +26,7 @@
 #define KILL_WAIT_MS 2000 /* after SIGKILL: what a process in the kernel may need to die */
 #define WAIT_MAX_MS  (24 * 3600 * 1000)
 #define EVENTS_MAX   64
+#define LAST_ROUNDS  32 /* a ring is read in less */
 
 _Static_assert(SERVER_CONNS_MAX == SERVICE_CONNS, "every connection has its slot");
 
@@ -195,8 +196,9 @@ static bool step_shutdown(struct server *s, bool has_children)
                 s->ops->signal_all(SIGKILL);
                 return false;
         }
-        for (unsigned i = 0; i < SERVER_CONNS_MAX; i++)
-                conn_run(&s->conns[i]); /* a last chance for exits to be told */
+        exec_finish_all(&s->service);
+        for (int i = 0; i < LAST_ROUNDS && s->service.nr_due; i++)
+                run_due(&s->service); /* a last chance for exits to be told */
         s->ops->end(s->service.shutdown.how);
         return true;
 }

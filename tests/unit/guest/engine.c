@@ -4,6 +4,7 @@
 #include "tests/unit/guest/engine.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,10 +63,22 @@ static int listen_at(const char *path)
         return fd;
 }
 
+int engine_listen_log(const struct engine *e)
+{
+        char path[64];
+        int fd;
+
+        snprintf(path, sizeof(path), "%s/log", e->dir);
+        fd = listen_at(path);
+        fcntl(fd, F_SETFL, 0);
+        return fd;
+}
+
 void engine_start(struct engine *e, const struct engine_options *options)
 {
         static const struct server_ops ops = { signal_children, end };
         static struct server server;
+        static struct sockaddr_un log_address = { .sun_family = AF_UNIX };
 
         strcpy(e->dir, "/tmp/vmlet-test-XXXXXX");
         if (!mkdtemp(e->dir))
@@ -93,6 +106,9 @@ void engine_start(struct engine *e, const struct engine_options *options)
                 .release = "test",
                 .message = options ? options->message : "",
         };
+        snprintf(log_address.sun_path, sizeof(log_address.sun_path), "%s/log", e->dir);
+        server.service.log = (const struct sockaddr *)&log_address;
+        server.service.log_len = sizeof(log_address);
         if (server_init(&server, fd, &ops))
                 die("server_init");
         server_run(&server);
@@ -116,6 +132,8 @@ int engine_wait(struct engine *e)
 
         waitpid(e->pid, &status, 0);
         bury_children();
+        unlink(e->path);
+        snprintf(e->path, sizeof(e->path), "%s/log", e->dir);
         unlink(e->path);
         rmdir(e->dir);
         return status;

@@ -22,6 +22,9 @@ void engine_start(struct engine *e, const struct engine_options *options);
 /* engine_connect() - a blocking stream socket to it. */
 int engine_connect(const struct engine *e);
 
+/* engine_listen_log() - be the monitor: the agent's logs connect to this. */
+int engine_listen_log(const struct engine *e);
+
 /* engine_wait() - until it ends by itself. Return: its wait status. */
 int engine_wait(struct engine *e);
 
