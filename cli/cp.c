@@ -39,7 +39,8 @@ struct copy {
         struct target target;
         const char *from, *to;
         struct cp_plan plan;
-        uint64_t size;
+        bool is_file;
+        uint64_t size; /* of a file */
         uint64_t bytes;
 };
 
@@ -143,7 +144,8 @@ static int into_guest(struct copy *c, const char *to)
         side.is_folder = !missing && S_ISDIR(there.mode);
         if (cp_plan(c->from, S_ISDIR(here.st_mode), &side, &c->plan, c->problem))
                 return -1;
-        c->size = S_ISREG(here.st_mode) ? (uint64_t)here.st_size : 0;
+        c->is_file = S_ISREG(here.st_mode);
+        c->size = c->is_file ? (uint64_t)here.st_size : 0;
         job.top = c->plan.top;
         job.flags = (c->plan.contents ? TREE_CONTENTS : 0) | (c->options->follow ? TREE_FOLLOW : 0);
         return copy_tree(c, &job, PROTOCOL_FILE_UNPACK, c->plan.folder);
@@ -164,7 +166,8 @@ static int out_of_guest(struct copy *c, const char *from)
         side.is_folder = side.exists && S_ISDIR(here.st_mode);
         if (cp_plan(from, S_ISDIR(there.mode), &side, &c->plan, c->problem))
                 return -1;
-        c->size = S_ISREG(there.mode) ? there.size : 0;
+        c->is_file = S_ISREG(there.mode);
+        c->size = c->is_file ? there.size : 0;
         job.path = c->plan.folder;
         job.top = c->plan.top;
         job.flags = c->options->archive ? 0 : TREE_NO_OWNER;
@@ -193,7 +196,7 @@ static int copy(struct copy *c, const char *from, const char *to)
         if (!r && !c->options->quiet && strcmp(to, "-")) {
                 char size[OUT_WORD];
 
-                fprintf(stderr, "copied %s to %s\n", out_size(size, c->bytes), to);
+                fprintf(stderr, "copied %s to %s\n", out_size(size, c->is_file ? c->size : c->bytes), to);
         }
         return r;
 }

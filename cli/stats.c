@@ -11,7 +11,9 @@
 
 #include "cli/ask.h"
 #include "cli/cli.h"
+#include "cli/listing.h"
 #include "cli/out.h"
+#include "sandbox/store.h"
 
 #define SAMPLE_US 500000  /* between the two looks at the processor's counters */
 #define STREAM_US 2000000 /* between two tables */
@@ -64,6 +66,8 @@ static_assert(array_size(names) == VALUE_NR, "a name for each");
 
 struct sample {
         struct target target;
+        char name[SANDBOX_NAME_MAX + 1]; /* of one that nobody named */
+        bool gone;
         uint64_t values[VALUE_NR], cpu_before_us, uptime_before_ms;
 };
 
@@ -92,15 +96,21 @@ static void on_event(void *who, const struct agent_event *event)
         }
 }
 
+/* All that run are shown while they run; one that was asked for must. */
 static int look(struct sample *samples, size_t nr, struct problem *problem)
 {
         for (size_t i = 0; i < nr; i++) {
-                const struct ask ask = { .queue = queue, .on_event = on_event, .who = &samples[i] };
+                struct sample *s = &samples[i];
+                const struct ask ask = { .queue = queue, .on_event = on_event, .who = s };
 
-                samples[i].cpu_before_us = samples[i].values[USER] + samples[i].values[SYSTEM];
-                samples[i].uptime_before_ms = samples[i].values[UPTIME];
-                if (ask_run(&samples[i].target, &ask, problem))
+                s->cpu_before_us = s->values[USER] + s->values[SYSTEM];
+                s->uptime_before_ms = s->values[UPTIME];
+                if (s->gone || !ask_run(&s->target, &ask, problem))
+                        continue;
+                if (!*s->name)
                         return -1;
+                *problem = (struct problem){ 0 };
+                s->gone = true;
         }
         return 0;
 }
@@ -161,6 +171,8 @@ static int print(const struct stats_options *o, const struct sample *samples, si
         if (!o->json && o->stream && isatty(1))
                 fputs("\033[H\033[J", stdout);
         for (size_t i = 0; i < nr && r >= 0; i++) {
+                if (samples[i].gone)
+                        continue;
                 if (o->json)
                         print_json(&samples[i]);
                 else
@@ -183,6 +195,59 @@ static int show(const struct stats_options *o, struct sample *samples, size_t nr
         return problem->status ? -1 : 0;
 }
 
+static int add_named(char **words, size_t nr, struct sample *samples, size_t *ret_nr, struct problem *problem)
+{
+        while (*ret_nr < nr) {
+                struct sample *s = &samples[(*ret_nr)++];
+
+                s->target = TARGET_NONE;
+                if (target_find(words[*ret_nr - 1], &s->target, problem))
+                        return -1;
+        }
+        return 0;
+}
+
+static int add_running(const struct paths *paths, const struct store_entry *entries, size_t nr,
+                       struct sample *samples, size_t *ret_nr, struct problem *problem)
+{
+        for (size_t i = 0; i < nr; i++) {
+                struct sample *s = &samples[*ret_nr];
+                struct listing listing;
+                bool runs;
+
+                s->target = TARGET_NONE;
+                if (sandbox_at(paths, entries[i].id, entries[i].temporary, &s->target.sandbox, problem))
+                        return -1;
+                listing_fill(&s->target.sandbox, &listing);
+                runs = listing.status.state == LIFE_RUNNING;
+                snprintf(s->name, sizeof(s->name), "%s",
+                         *listing.sandbox.name ? listing.sandbox.name : entries[i].id);
+                listing_fini(&listing);
+                s->target.name = s->name;
+                s->target.socket = s->target.sandbox.agent;
+                *ret_nr += runs;
+                if (!runs)
+                        target_fini(&s->target);
+        }
+        return 0;
+}
+
+/* Those that were named, or all that run. */
+static int collect(char **words, size_t nr, struct sample **ret, size_t *ret_nr, struct problem *problem)
+{
+        cleanup(freep) struct store_entry *entries = NULL;
+        struct paths paths;
+        size_t nr_entries = 0;
+
+        if (!nr && (paths_find(&paths, problem) || store_list(&paths, &entries, &nr_entries, problem)))
+                return -1;
+        *ret = calloc(nr + nr_entries + 1, sizeof(**ret));
+        if (!*ret)
+                return problem_set(problem, CLI_FAILED, "out of memory");
+        return nr ? add_named(words, nr, *ret, ret_nr, problem)
+                  : add_running(&paths, entries, nr_entries, *ret, ret_nr, problem);
+}
+
 static int run(const struct cli_command *command, int argc, char **argv)
 {
         cleanup(freep) struct sample *samples = NULL;
@@ -193,16 +258,8 @@ static int run(const struct cli_command *command, int argc, char **argv)
 
         if (r > 0)
                 return 0;
-        if (!r && at == argc)
-                r = problem_set(&problem, CLI_FAILED, "which sandbox? vmlet stats %s", command->usage);
         if (!r)
-                samples = calloc((size_t)(argc - at), sizeof(*samples));
-        if (!r && !samples)
-                r = problem_set(&problem, CLI_FAILED, "out of memory");
-        for (; !r && at < argc; at++) {
-                samples[nr].target = TARGET_NONE;
-                r = target_find(argv[at], &samples[nr++].target, &problem);
-        }
+                r = collect(argv + at, (size_t)(argc - at), &samples, &nr, &problem);
         if (!r)
                 r = show(&o, samples, nr, &problem);
         for (size_t i = 0; i < nr; i++)
@@ -212,14 +269,14 @@ static int run(const struct cli_command *command, int argc, char **argv)
 
 const struct cli_command cli_stats = {
         .name = "stats",
-        .usage = "[OPTION]... SANDBOX...",
+        .usage = "[OPTION]... [SANDBOX]...",
         .summary = "Show what sandboxes use",
-        .details =
-                "CPU is in percent of one processor of the guest. What is told comes from the guest itself.\n"
-                "\n"
-                "Examples:\n"
-                "  vmlet stats box\n"
-                "  vmlet stats --stream --json box other\n",
+        .details = "Without a sandbox, all that run. CPU is in percent of one processor of the guest.\n"
+                   "What is told comes from the guest itself.\n"
+                   "\n"
+                   "Examples:\n"
+                   "  vmlet stats box\n"
+                   "  vmlet stats --stream --json box other\n",
         .options = options,
         .run = run,
 };
