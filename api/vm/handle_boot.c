@@ -34,6 +34,9 @@ int handle_boot(struct vm *vm, struct request *q)
         if (b->initrd_path.given && strcmp(b->initrd_path.v, "agent") &&
             handle_readable("initrd", b->initrd_path.v, q->p))
                 return -1;
+        if (b->initrd_path.given && !strcmp(b->initrd_path.v, "none"))
+                return problem_set(q->p, VM_REFUSED,
+                                   "The initrd's name 'none' means none at all: write './none'.");
         vm->boot = *b;
         keep(&vm->boot_doc, q);
         return 0;

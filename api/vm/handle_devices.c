@@ -144,11 +144,17 @@ int handle_serial(struct vm *vm, struct request *q)
 {
         struct body_rate rate = { .bandwidth = q->body->serial.rate_limiter };
         struct rate_config limit = vm_rate(&rate);
+        const char *path = q->body->serial.serial_out_path.v;
 
         if (rate_is_limited(&limit))
                 return problem_set(q->p, VM_REFUSED,
                                    "A rate limiter of the serial device is not supported by this version of "
                                    "vmlet.");
+        /* Words of --serial, which share a field with paths. */
+        if (path && (!*path || !strcmp(path, "off") || !strcmp(path, "stdio")))
+                return problem_set(q->p, VM_REFUSED,
+                                   "'%s' is no file for the console: name one such as './%s'.", path,
+                                   *path ? path : "console");
         vm->serial = q->body->serial;
         keep(&vm->serial_doc, q);
         return 0;

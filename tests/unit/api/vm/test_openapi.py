@@ -258,6 +258,10 @@ class Socket(unittest.TestCase):
                 ('/balloon', {'amount_mib': 1, 'deflate_on_oom': True, 'free_page_hinting': True}, 'hinting'),
                 ('/entropy', {'rate_limiter': {'ops': {'size': 1, 'refill_time': 1}}}, 'rate limiter'),
                 ('/serial', {'rate_limiter': {'size': 1, 'refill_time': 1}}, 'rate limiter'),
+                ('/serial', {'serial_out_path': 'off'}, './off'),
+                ('/serial', {'serial_out_path': 'stdio'}, './stdio'),
+                ('/serial', {'serial_out_path': ''}, 'no file'),
+                ('/boot-source', {'kernel_image_path': self.file, 'initrd_path': 'none'}, 'none'),
                 ('/logger', {'module': 'x'}, 'module'),
                 ('/logger', {'log_path': '/nowhere/x'}, 'cannot be opened'),
                 ('/metrics', {'metrics_path': '/nowhere/x'}, 'cannot be opened'),
@@ -266,6 +270,8 @@ class Socket(unittest.TestCase):
                 ('/actions', {'action_type': 'SendCtrlAltDel'}, 'before starting')):
             with self.subTest(path=path, body=body):
                 self.refused(words, 'PUT', path, body)
+        shutil.copy(self.file, os.path.join(self.folder, 'none'))
+        self.refused('./none', 'PUT', '/boot-source', {'kernel_image_path': self.file, 'initrd_path': 'none'})
         self.refused('No balloon', 'GET', '/balloon')
         self.refused('Empty PATCH', 'PATCH', '/machine-config', {})
 
