@@ -41,12 +41,21 @@ bool tar_is_end(const uint8_t block[TAR_BLOCK])
         return !block[0] && !memcmp(block, block + 1, TAR_BLOCK - 1);
 }
 
+/* The sum of all bytes, those of the checksum itself as blanks. Eight at a time: it is most of a header's cost. */
 static uint32_t checksum(const uint8_t *block)
 {
-        uint32_t sum = 8 * ' ';
+        const uint64_t even = 0x00ff00ff00ff00ffu;
+        uint64_t word, sums = 0;
+        uint32_t sum = ID_SIZE * ' ';
 
-        for (size_t i = 0; i < TAR_BLOCK; i++)
-                sum += i - AT_CHECKSUM < ID_SIZE ? 0 : block[i];
+        for (size_t i = 0; i < TAR_BLOCK; i += sizeof(word)) {
+                memcpy(&word, block + i, sizeof(word));
+                sums += (word & even) + (word >> 8 & even); /* at most 64 * 510 in each of four */
+        }
+        for (; sums; sums >>= 16)
+                sum += sums & 0xffff;
+        for (size_t i = AT_CHECKSUM; i < AT_CHECKSUM + ID_SIZE; i++)
+                sum -= block[i];
         return sum;
 }
 

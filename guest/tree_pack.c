@@ -105,10 +105,8 @@ static int record_time(struct tree_pack *p, int64_t s, uint32_t ns)
 }
 
 /* What the header has no room for. */
-static int record_header(struct tree_pack *p, const struct tar_header *h)
+static int record_header(struct tree_pack *p, const struct tar_header *h, bool fits)
 {
-        uint8_t block[TAR_BLOCK];
-        bool fits = tar_put_header(block, h);
         int r = 0;
 
         if (h->mtime_ns || h->mtime < 0 || h->mtime >> 33)
@@ -128,33 +126,28 @@ static int record_header(struct tree_pack *p, const struct tar_header *h)
         return r;
 }
 
-static int put_block(struct tree_pack *p, const struct tar_header *h)
-{
-        uint8_t block[TAR_BLOCK];
-
-        tar_put_header(block, h);
-        return put(p, block, sizeof(block));
-}
-
 /* The records that have been collected, and the header. */
 static int put_member(struct tree_pack *p, const struct tar_header *h)
 {
         static const char name[] = "PaxHeaders/x";
-        int r = record_header(p, h);
+        uint8_t block[TAR_BLOCK], pax_block[TAR_BLOCK];
+        bool fits = tar_put_header(block, h);
+        int r = record_header(p, h, fits);
 
         if (!r && p->pax_len) {
-                struct tar_header pax = {
+                const struct tar_header pax = {
                         .kind = TAR_PAX, .mode = 0644, .size = p->pax_len, .name = { name, sizeof(name) - 1 }
                 };
 
-                r = put_block(p, &pax);
+                tar_put_header(pax_block, &pax);
+                r = put(p, pax_block, sizeof(pax_block));
                 if (!r)
                         r = put(p, p->pax, p->pax_len);
                 if (!r)
                         r = pad(p, p->pax_len);
         }
         p->pax_len = 0;
-        return r ? r : put_block(p, h);
+        return r ? r : put(p, block, sizeof(block));
 }
 
 static int record_attributes(struct tree_pack *p, int fd)
