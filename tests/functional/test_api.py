@@ -447,3 +447,21 @@ def test_idle_costs_nothing(vm):
         before = switches(vm.process.pid)
         time.sleep(10)
         assert switches(vm.process.pid) - before <= 1
+
+
+@pytest.mark.slow
+def test_client_that_stops_is_dropped(vm):
+    """After a minute, with one wake-up for it; one that goes on is kept."""
+    api = Api(vm)
+    with connect(api.path) as s:
+        s.settimeout(90)
+        s.sendall(b'PUT /vsock HTTP/1.1\r\nHost: x\r\nContent-Le')
+        time.sleep(1)
+        before, began = switches(vm.process.pid), time.monotonic()
+        while True:
+            answer = s.recv(65536)
+            if not answer:
+                break
+        assert 50 < time.monotonic() - began < 75
+        assert switches(vm.process.pid) - before <= 4
+    assert api.get('/')['state'] == 'Not started'

@@ -120,12 +120,17 @@ class Socket(unittest.TestCase):
                                     stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         self.addCleanup(self.end)
         give_up = time.monotonic() + 30
-        while not os.path.exists(self.path):
+        while not self.is_there(self.path):
             self.assertIsNone(self.vmm.poll())
             self.assertLess(time.monotonic(), give_up)
             time.sleep(0.01)
         self.connection = Connection(self.path)
         self.addCleanup(self.connection.close)
+
+    @staticmethod
+    def is_there(path):
+        with socket.socket(socket.AF_UNIX) as s:
+            return not s.connect_ex(path)
 
     def end(self):
         self.vmm.terminate()
@@ -303,7 +308,7 @@ class Socket(unittest.TestCase):
         more = subprocess.Popen([VMM, '--api-sock', other, '--exit-file', f'{self.folder}/end', '--log', f'{self.folder}/log'],
                                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         try:
-            while not os.path.exists(other):
+            while not self.is_there(other):
                 self.assertIsNone(more.poll())
                 time.sleep(0.01)
             held = sorted(os.readlink(f'/proc/{more.pid}/fd/{fd}') for fd in os.listdir(f'/proc/{more.pid}/fd'))
