@@ -1,6 +1,8 @@
 /*
- * The block device as a whole: a ring image and guest memory in, a kick, then a reset with whatever is in flight.
- * Input:  two bytes (log2 of the queue's size; features to leave out), then RAM from address 0 on, rings first.
+ * The block device as a whole: a ring image and guest memory in, a kick, then a reset with whatever is in flight, or
+ * with requests that wait for their rate or for another file.
+ * Input:  two bytes (log2 of the queue's size; features to leave out, a rate, another file), then RAM from address 0
+ *         on, rings first.
  * Runs:   main thread and the worker.
  * Limits: RAM_BYTES of memory, a disk of DISK_BYTES in memory.
  */
@@ -39,6 +41,27 @@ static void open_device(void)
         mock_dev_init(&m, dev, mem);
 }
 
+static void set_rate(bool limited)
+{
+        static const struct rate_config none, slow = { .bandwidth = { .size = 512, .refill_ms = 1000 },
+                                                       .ops = { .size = 2, .refill_ms = 1 } };
+
+        blk_set_rate(dev, limited ? &slow : &none);
+}
+
+static void replace(void)
+{
+        struct blk_file file = { .fd = memfd_create("other", MFD_CLOEXEC), .size_bytes = DISK_BYTES };
+
+        ASSERT(file.fd >= 0 && !ftruncate(file.fd, DISK_BYTES));
+        ASSERT(!blk_replace(dev, &file));
+}
+
+static bool had_rounds(void *rounds)
+{
+        return ++*(unsigned *)rounds > 2;
+}
+
 static bool is_reset(void *before)
 {
         return m.resets_done != *(unsigned *)before;
@@ -56,6 +79,7 @@ static void reset(void)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
         uint64_t without;
+        unsigned rounds = 0;
 
         if (!dev)
                 open_device();
@@ -66,8 +90,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         ASSERT(!gmem_fill(mem, GPA(0), 0, RAM_BYTES));
         mock_dev_start(&m, without, (uint16_t)(1u << data[0] % 9));
         mock_put(mem, 0, data + 2, n - 2);
-        for (unsigned i = 0; i < 4; i++)
+        set_rate(data[1] & 4);
+        for (unsigned i = 0; i < 4; i++) {
                 ASSERT(virtio_kick(dev, 0) >= 0);
+                if (i == 1 && data[1] & 8)
+                        replace();
+        }
+        if (data[1] & 12)
+                (void)mock_run_until(loop, had_rounds, &rounds, LIMIT_MS);
         reset();
         return 0;
 }

@@ -153,6 +153,10 @@ def devices():
     device("no_status", [(FLUSH, 0, b"", 0), (77, 0, b"", 0)], log2=1)
     device("no_events", [(IN, 0, b"", 512)], without=1)
     device("no_indirect", [(IN, 0, b"", 512)], without=2)
+    device("rate", [(IN, 0, b"", 512)] * 3 + [(ZEROES, 0, one(16, 8), 0), (FLUSH, 0, b"", 0)], without=4)
+    device("rate_of_bytes", [(IN, 0, b"", 1024), (OUT, 0, b"x" * 64, 0)], without=4)
+    device("another_file", [(OUT, 7, b"x" * 64, 0), (FLUSH, 0, b"", 0), (IN, 7, b"", 512)], without=8)
+    device("another_file_and_rate", [(FLUSH, 0, b"", 0)] * 6, without=12)
 
 
 virtqueue()
