@@ -23,12 +23,16 @@ struct serve {
         struct api *api;
         struct ev signals; /* until there is a machine, which has its own */
         bool asked;        /* for the start, by a client */
+        bool ending;       /* a signal came before it */
 };
 
 static int on_signal(struct ev *ev, uint32_t events)
 {
+        struct serve *s = container_of(ev, struct serve, signals);
+
         (void)events;
-        loop_stop(container_of(ev, struct serve, signals)->run->loop);
+        s->ending = true;
+        loop_stop(s->run->loop);
         return 0;
 }
 
@@ -60,6 +64,8 @@ static int on_start(void *ctx, const struct vm_config *c, struct control **ret, 
 {
         struct serve *s = ctx;
 
+        if (s->ending)
+                return problem_set(p, VMM_ENDED, "The process is ending.");
         s->config = *c;
         if (run_start(s->run, p))
                 return -1;
