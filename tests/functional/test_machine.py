@@ -1,7 +1,14 @@
 """The guest as a machine: what it uses, its clock, its disk of changes, connections into it, and its end."""
+import hashlib
+import os
+import struct
 import subprocess
+import time
 
-from agent_protocol import PING, Agent
+import pytest
+
+from agent_protocol import CLOCK, PATIENCE, PING, SYNC, SYSTEM, Agent, Closed, Refused
+
 
 
 def sh(vm, script, *options, **how):
@@ -68,3 +75,184 @@ def test_a_broken_disk_of_changes(vm):
 def test_hostname(vm):
     vm.boot('--append', 'vmlet.hostname=box-1')
     assert vm.exec(['cat', '/proc/sys/kernel/hostname']) == (0, b'box-1\n', b'')
+
+
+def until(condition, what):
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, what
+        time.sleep(0.1)
+
+
+def test_metrics(vm):
+    vm.boot(cpus=2)
+    with Agent(vm.vsock_path) as agent:
+        before = agent.metrics()
+        assert before['cpus'] == 2 and before['execs'] == 0 and before['frozen'] == 0
+        assert 100 << 20 < before['memory_total_bytes'] < 128 << 20
+        assert 0 < before['memory_free_bytes'] <= before['memory_total_bytes']
+        assert 0 < before['agent_memory_bytes'] < 1 << 20 and 3 <= before['agent_descriptors'] < 16
+        assert before['uptime_ms'] < 1000 * PATIENCE and before['disk_read_bytes'] > 0
+        assert agent.run('head -c 20000000 /dev/zero > /tmp/x; dd if=/dev/vda of=/dev/null bs=1M count=32 2> /dev/null').status == 0
+        request = agent.start(['sleep', '1000'])
+        after = agent.metrics()             # also while a command runs on the connection
+        assert after['execs'] == 1 and agent.ping() == 1
+        assert after['memory_free_bytes'] < before['memory_free_bytes'] - 15_000_000
+        assert after['root_free_bytes'] < before['root_free_bytes'] - 15_000_000
+        assert after['disk_read_bytes'] > before['disk_read_bytes'] + (8 << 20)
+        for name in ('uptime_ms', 'cpu_user_us', 'cpu_system_us', 'cpu_idle_us'):
+            assert after[name] >= before[name]
+        assert after['uptime_ms'] > before['uptime_ms'] and request
+
+
+def test_clock(vm):
+    vm.boot()
+    with Agent(vm.vsock_path) as agent:
+        for seconds in (1_000_000_000, 4_000_000_000):
+            agent.ask(CLOCK, struct.pack('<Q', seconds * 10**9))
+            assert 0 <= int(agent.run(['date', '+%s']).out) - seconds < 60
+        assert agent.refused(CLOCK, struct.pack('<Q', 2**64 - 1)).code == SYSTEM
+
+
+def test_environment(vm):
+    vm.boot()
+    with Agent(vm.vsock_path) as one, Agent(vm.vsock_path) as other:
+        one.environment('A=1', 'PATH=/usr/bin:/bin', 'B=x y')
+        assert other.run('echo "$A $B $PATH"').out == b'1 x y /usr/bin:/bin\n'
+        assert other.run('echo $A', env=['A=2']).out == b'2\n'
+        other.environment('A', 'B=')
+        assert one.run('echo "${A-no}${B-no}"').out == b'no\n'
+
+
+def test_processes(vm):
+    vm.boot()
+    with Agent(vm.vsock_path) as agent, Agent(vm.vsock_path) as other:
+        request = agent.start(['/bin/sh', '-c', 'sleep 1111 & sleep 2222 & exec sleep 3333'], user='daemon')
+        until(lambda: sum(p.command.startswith('sleep ') for p in other.processes(True)) == 3, 'the commands do not run')
+        found = {p.command: p for p in other.processes(True)}
+        assert set(found) == {'sleep 1111', 'sleep 2222', 'sleep 3333'}     # neither the agent nor the kernel's own
+        main = found['sleep 3333']
+        assert main.parent == 1 and found['sleep 1111'].parent == main.pid
+        for p in found.values():
+            assert p.user == 'daemon' and p.user_id == 1 and p.state == 'S' and p.memory > 0
+            assert abs(p.started_ns / 1e9 - time.time()) < 2 * PATIENCE and p.cpu_us < PATIENCE * 10**6
+        assert request
+        # Many, in several frames.
+        agent2 = Agent(vm.vsock_path)
+        agent2.start(['/bin/sh', '-c', 'for i in $(seq 400); do sleep 100$i & done; wait'])
+        until(lambda: len(other.processes(True)) == 404, 'not all run')
+        agent2.close()
+
+
+SERVER = r'''
+import hashlib, os, socket, sys
+family, where = (socket.AF_UNIX, sys.argv[1].replace("@", "\0")) if not sys.argv[1].isdigit() else (socket.AF_INET, ("127.0.0.1", int(sys.argv[1])))
+s = socket.socket(family)
+s.bind(where)
+s.listen(16)
+print("listening", flush=True)
+while True:
+    c = s.accept()[0]
+    verb = c.recv(1)
+    if verb == b"e":                    # tells the checksum of all that comes, after its end
+        h = hashlib.sha256()
+        while part := c.recv(65536):
+            h.update(part)
+        c.sendall(h.hexdigest().encode())
+    elif verb == b"s":                  # says something, ends, and takes what comes then
+        c.sendall(b"x" * 3000000)
+        c.shutdown(socket.SHUT_WR)
+        n = 0
+        while part := c.recv(65536):
+            n += len(part)
+        print(n, flush=True)
+    elif verb == b"h":                  # takes nothing
+        globals().setdefault("kept", []).append(c)
+        continue
+    c.close()
+'''
+
+
+def serve(vm, where):
+    """A listener in the guest. Return: the connection that its command runs on."""
+    agent = Agent(vm.vsock_path)
+    agent.start(['/usr/bin/python3', '-c', SERVER, where])
+    assert agent.read().payload == b'listening\n'
+    return agent
+
+
+def read_all(s):
+    data = b''
+    while part := s.recv(1 << 16):
+        data += part
+    return data
+
+
+@pytest.mark.parametrize('where', ['7000', '/tmp/socket', '@socket'])
+def test_connections_into_the_guest(vm, where):
+    vm.boot()
+    address, port = ('', int(where)) if where.isdigit() else (where, 0)
+    server = serve(vm, where)
+    data = os.urandom(1 << 20) * 4
+    with Agent(vm.vsock_path) as agent:
+        before = agent.metrics()
+    # What the client ends first goes on in the other direction.
+    with Agent(vm.vsock_path) as agent:
+        s = agent.connect(address, port)
+        s.sendall(b'e' + data)
+        s.shutdown(1)
+        assert read_all(s) == hashlib.sha256(data).hexdigest().encode()
+    # And what the listener ends first.
+    with Agent(vm.vsock_path) as agent:
+        s = agent.connect(address, port)
+        s.sendall(b's')
+        assert read_all(s) == b'x' * 3_000_000
+        s.sendall(data)
+    assert server.read().payload == b'%d\n' % len(data)
+    # A client that leaves a listener which takes nothing, with the stream full or empty.
+    for fill in (False, True):
+        with Agent(vm.vsock_path) as agent:
+            s = agent.connect(address, port)
+            s.sendall(b'h')
+            s.settimeout(2)
+            try:
+                while fill:
+                    s.sendall(data)
+            except TimeoutError:
+                pass
+    with Agent(vm.vsock_path) as agent:
+        until(lambda: agent.metrics()['agent_descriptors'] == before['agent_descriptors'] and
+              not any('vmlet-agent' in p.command for p in agent.processes(True)), 'the agent still holds a connection')
+        # Nobody listens there.
+        with pytest.raises(Refused) as refused:
+            agent.connect('127.0.0.1', 9)
+        assert refused.value.code == SYSTEM and refused.value.errno == 111 and '127.0.0.1, port 9' in refused.value.text
+        with pytest.raises(Closed):
+            agent.read()
+    server.close()
+
+
+def test_it_answers_under_load(vm):
+    """PING says that the agent is there, whatever commands and disks have to do."""
+    vm.boot(cpus=2)
+    busy = [Agent(vm.vsock_path) for _ in range(100)]
+    for agent in busy:
+        agent.start(['/bin/sh', '-c', 'while :; do :; done'])
+    writers = [Agent(vm.vsock_path) for _ in range(4)]
+    for agent in writers:
+        agent.start(['/bin/sh', '-c', 'while :; do dd if=/dev/zero of=/tmp/$$ bs=1M count=4 2> /dev/null; sync; done'])
+    with Agent(vm.vsock_path) as agent:
+        until(lambda: agent.ping() == 104, 'not all run')
+        times = []
+        for _ in range(20):
+            start = time.monotonic()
+            assert agent.ping() == 104
+            times.append(time.monotonic() - start)
+            time.sleep(0.1)
+        print(sorted(times))
+        assert sorted(times)[10] < 0.5 and max(times) < 5, times
+        agent.ask(SYNC)
+    for agent in busy + writers:
+        agent.close()
+    with Agent(vm.vsock_path) as agent:
+        until(lambda: agent.ping() == 0, 'some still run')
