@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from agent_protocol import CLOCK, PATIENCE, PING, SYNC, SYSTEM, Agent, Closed, Refused
+from agent_protocol import BUSY, CLOCK, PATIENCE, PING, STDOUT, STOPPING, SYNC, STARTED, SYSTEM, TELL, Agent, Closed, Refused
 
 
 
@@ -78,7 +78,7 @@ def test_hostname(vm):
 
 
 def until(condition, what):
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + PATIENCE / 4
     while not condition():
         assert time.monotonic() < end, what
         time.sleep(0.1)
@@ -127,21 +127,23 @@ def test_environment(vm):
 def test_processes(vm):
     vm.boot()
     with Agent(vm.vsock_path) as agent, Agent(vm.vsock_path) as other:
-        request = agent.start(['/bin/sh', '-c', 'sleep 1111 & sleep 2222 & exec sleep 3333'], user='daemon')
+        agent.start(['/bin/sh', '-c', 'sleep 1111 & sleep 2222 & exec sleep 3333'], user='daemon', flags=TELL)
+        started = struct.unpack_from('<I', agent.expect(STARTED))[0]
         until(lambda: sum(p.command.startswith('sleep ') for p in other.processes(True)) == 3, 'the commands do not run')
         found = {p.command: p for p in other.processes(True)}
         assert set(found) == {'sleep 1111', 'sleep 2222', 'sleep 3333'}     # neither the agent nor the kernel's own
         main = found['sleep 3333']
         assert main.parent == 1 and found['sleep 1111'].parent == main.pid
         for p in found.values():
-            assert p.user == 'daemon' and p.user_id == 1 and p.state == 'S' and p.memory > 0
+            assert p.number == started and p.user == 'daemon' and p.user_id == 1 and p.state in 'RS' and p.memory > 0
             assert abs(p.started_ns / 1e9 - time.time()) < 2 * PATIENCE and p.cpu_us < PATIENCE * 10**6
-        assert request
-        # Many, in several frames.
-        agent2 = Agent(vm.vsock_path)
-        agent2.start(['/bin/sh', '-c', 'for i in $(seq 400); do sleep 100$i & done; wait'])
-        until(lambda: len(other.processes(True)) == 404, 'not all run')
-        agent2.close()
+        # In several frames.
+        words = ': ' + 'x' * 900
+        agent.socket.close()
+        agent = Agent(vm.vsock_path)
+        agent.start(['/bin/sh', '-c', f'for i in $(seq 40); do sh -c "sleep 1000; {words}" & done; wait'])
+        until(lambda: sum(words in p.command for p in other.processes(True)) == 41, 'not all run')
+        agent.close()
 
 
 SERVER = r'''
@@ -230,6 +232,69 @@ def test_connections_into_the_guest(vm, where):
         with pytest.raises(Closed):
             agent.read()
     server.close()
+
+
+def test_freeze(vm):
+    vm.boot()
+    with Agent(vm.vsock_path) as agent, Agent(vm.vsock_path) as other:
+        other.freeze()                      # nothing was started yet: nothing has to stop
+        other.freeze(False)
+        agent.start(['/bin/sh', '-c', 'while :; do echo x; done'])
+        agent.read()
+        other.freeze()
+        assert other.metrics()['frozen'] == 1 and other.ping() == 1
+        agent.socket.settimeout(3)
+        with pytest.raises(TimeoutError):   # what was written before still comes
+            while True:
+                agent.read()
+        before = other.metrics()['cpu_user_us']
+        time.sleep(1)
+        assert other.metrics()['cpu_user_us'] - before < 500_000
+        assert all(p.cpu_us for p in other.processes(True))
+        with pytest.raises(Refused) as refused:
+            other.run(['true'])
+        assert refused.value.code == BUSY and 'frozen' in refused.value.text
+        other.ask(SYNC)                     # what is not about processes goes on
+        other.freeze(False)
+        agent.socket.settimeout(PATIENCE)
+        while agent.read().kind != STDOUT:
+            pass
+        assert other.run(['true']).status == 0
+        # What is frozen can be killed, by its client's leaving.
+        other.freeze()
+    agent.close()
+    with Agent(vm.vsock_path) as agent:
+        until(lambda: agent.ping() == 0, 'the frozen command lives')
+        agent.freeze(False)
+        # And the end of the machine does not wait for it.
+        agent.start(['/bin/sh', '-c', 'trap "echo ended; exit 0" TERM; echo begun; while :; do sleep 0.1; done'])
+        assert agent.read().payload == b'begun\n'
+        with Agent(vm.vsock_path) as other:
+            other.freeze()
+            other.shutdown(60000)
+            end = [f.payload for f in agent.is_closed() if f.kind == STDOUT]
+            assert end == [b'ended\n']      # it was let go on, and told
+    assert vm.wait()[0] == 0
+
+
+def test_shutdown(vm):
+    """In order, and not held up: by connections into the guest, stuck children, or those who do not listen."""
+    vm.boot()
+    server = serve(vm, '7000')
+    relays = [Agent(vm.vsock_path) for _ in range(3)]
+    for agent in relays:
+        agent.connect('', 7000).sendall(b'h')
+    watch = Agent(vm.vsock_path)
+    watch.start(['/bin/sh', '-c', 'trap "" TERM; echo deaf; while :; do sleep 1; done'])
+    watch.read()
+    with Agent(vm.vsock_path) as agent:
+        started = time.monotonic()
+        agent.shutdown(3000)
+        assert agent.refused(SYNC).code == STOPPING
+        assert vm.wait()[0] == 0
+        assert 3 <= time.monotonic() - started < 3 + PATIENCE / 4
+    for agent in (server, watch, *relays):
+        agent.close()
 
 
 def test_it_answers_under_load(vm):
