@@ -39,5 +39,7 @@ int handle_patch_balloon(struct vm *vm, struct request *q);
 int handle_get_balloon_stats(struct vm *vm, struct request *q);
 int handle_patch_balloon_stats(struct vm *vm, struct request *q);
 
+/* The document of @q lives on in *@at, in place of the one there. */
+void handle_keep(struct json_t **at, struct request *q);
 /* handle_readable() - Return: 0 if there is a file at @path that can be read, or -1 and *p */
 int must_check handle_readable(const char *what, const char *path, struct problem *p);

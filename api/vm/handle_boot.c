@@ -18,7 +18,7 @@ int handle_readable(const char *what, const char *path, struct problem *p)
                            strerror(errno));
 }
 
-static void keep(struct json_t **at, struct request *q)
+void handle_keep(struct json_t **at, struct request *q)
 {
         json_free(*at);
         *at = q->doc;
@@ -38,7 +38,7 @@ int handle_boot(struct vm *vm, struct request *q)
                 return problem_set(q->p, VM_REFUSED,
                                    "The initrd's name 'none' means none at all: write './none'.");
         vm->boot = *b;
-        keep(&vm->boot_doc, q);
+        handle_keep(&vm->boot_doc, q);
         return 0;
 }
 

@@ -10,13 +10,6 @@
 #include "api/vm/handle.h"
 #include "vmm/base/uds.h"
 
-static void keep(struct json_t **at, struct request *q)
-{
-        json_free(*at);
-        *at = q->doc;
-        q->doc = NULL;
-}
-
 static struct vm_drive *find_drive(struct vm *vm, const char *id)
 {
         for (unsigned i = 0; i < vm->nr_drives; i++)
@@ -73,11 +66,8 @@ int handle_put_drive(struct vm *vm, struct request *q)
         json_free(d->doc);
         *d = (struct vm_drive){ .body = *b, .doc = q->doc };
         q->doc = NULL;
-        if (!d->body.cache_type.given)
-                d->body.cache_type.given = true; /* the first word of the table is the default */
-        if (!d->body.io_engine.given)
-                d->body.io_engine.given = true;
-        d->body.is_read_only.given = true;
+        /* The defaults: false, and the first words of the tables. */
+        d->body.is_read_only.given = d->body.cache_type.given = d->body.io_engine.given = true;
         return 0;
 }
 
@@ -112,7 +102,7 @@ int handle_patch_drive(struct vm *vm, struct request *q)
                 if (control_disk_replace(vm->control, d->disk, b->path_on_host.v, q->p))
                         return -1;
                 d->body.path_on_host = b->path_on_host;
-                keep(&d->patched, q);
+                handle_keep(&d->patched, q);
         }
         return b->rate_limiter.given ? patch_rate(vm, d, &b->rate_limiter, q->p) : 0;
 }
@@ -124,7 +114,7 @@ int handle_vsock(struct vm *vm, struct request *q)
         if (!len || len > UDS_PATH_MAX)
                 return problem_set(q->p, VM_REFUSED, "`uds_path` must have 1 to %u bytes.", UDS_PATH_MAX);
         vm->vsock = q->body->vsock;
-        keep(&vm->vsock_doc, q);
+        handle_keep(&vm->vsock_doc, q);
         return 0;
 }
 
@@ -156,6 +146,6 @@ int handle_serial(struct vm *vm, struct request *q)
                                    "'%s' is no file for the console: name one such as './%s'.", path,
                                    *path ? path : "console");
         vm->serial = q->body->serial;
-        keep(&vm->serial_doc, q);
+        handle_keep(&vm->serial_doc, q);
         return 0;
 }

@@ -153,9 +153,7 @@ int handle_logger(struct vm *vm, struct request *q)
         fd_closep(&vm->log_fd);
         vm->log_fd = fd;
         vm->logger = *b;
-        json_free(vm->logger_doc);
-        vm->logger_doc = q->doc;
-        q->doc = NULL;
+        handle_keep(&vm->logger_doc, q);
         return 0;
 }
 
@@ -167,7 +165,6 @@ int handle_metrics(struct vm *vm, struct request *q)
         if (vm->metrics_fd < 0)
                 return -1;
         vm->metrics = q->body->metrics;
-        vm->metrics_doc = q->doc;
-        q->doc = NULL;
+        handle_keep(&vm->metrics_doc, q);
         return 0;
 }

@@ -37,6 +37,16 @@
                 .given = true, .v = (b)                                                                      \
         }
 
+static struct body_bucket import_bucket(const struct rate_bucket_config *b)
+{
+        return (struct body_bucket){
+                .given = b->size && b->refill_ms,
+                .size = NUMBER(b->size),
+                .one_time_burst = NUMBER(b->one_time_burst),
+                .refill_time = NUMBER(b->refill_ms),
+        };
+}
+
 static void import_drives(struct vm *vm)
 {
         const struct vm_config *c = vm->cfg.base;
@@ -53,6 +63,11 @@ static void import_drives(struct vm *vm)
                         .is_root_device = FLAG(!i && c->has_image),
                         .is_read_only = FLAG(c->disks[i].read_only),
                         .path_on_host = TEXT(c->disks[i].path),
+                        .rate_limiter = {
+                                .given = rate_is_limited(&c->disks[i].rate),
+                                .bandwidth = import_bucket(&c->disks[i].rate.bandwidth),
+                                .ops = import_bucket(&c->disks[i].rate.ops),
+                        },
                 };
         }
 }

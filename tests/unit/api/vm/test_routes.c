@@ -157,11 +157,18 @@ static void ask(unsigned status, const char *says, const char *method, const cha
 
 START_TEST(test_configuration)
 {
-        const struct config_disk disk = { .path = "/dev/zero", .direct = true, .serial = "it" };
+        const struct config_disk disk = { .path = "/dev/zero",
+                                          .direct = true,
+                                          .serial = "it",
+                                          .rate.bandwidth = { .size = 7, .refill_ms = 8 } };
 
         base.nr_disks = 1;
         base.disks[0] = disk;
         set_up();
+        ask(200,
+            "\"path_on_host\":\"/dev/zero\",\"rate_limiter\":{\"bandwidth\":{\"size\":7,\"one_time_burst\":0,"
+            "\"refill_time\":8}}}",
+            "GET", "/vm/config", NULL);
         ask(400, "PUT /boot-source", "PUT", "/actions", "{\"action_type\":\"InstanceStart\"}");
         ask(204, NULL, "PUT", "/boot-source", "{\"kernel_image_path\":\"/dev/null\"}");
         ask(204, NULL, "PUT", "/drives/more",
@@ -180,6 +187,7 @@ START_TEST(test_configuration)
         ck_assert(started.has_image && started.nr_disks == 3 && !started.rng);
         ck_assert(!strcmp(started.disks[0].path, "/dev/null") && started.disks[0].read_only);
         ck_assert(!strcmp(started.disks[1].path, "/dev/zero") && started.disks[1].direct);
+        ck_assert(started.disks[1].rate.bandwidth.size == 7 && !started.disks[1].rate.ops.size);
         ck_assert(!strcmp(started.disks[2].path, "/dev/full") && started.disks[2].rate.ops.size == 5);
         ck_assert_uint_eq(started.disks[2].rate.ops.refill_ms, 100);
         ck_assert(started.guest_cid == 9 && !strcmp(started.vsock_path, "v"));
