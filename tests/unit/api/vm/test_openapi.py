@@ -105,6 +105,13 @@ class Tables(unittest.TestCase):
                     self.same_schema(body[0], route['schema'])
 
 
+class Program(unittest.TestCase):
+    def test_http_is_elsewhere(self):
+        """Who does not ask for the API does not wait for its libraries."""
+        needed = subprocess.run(['readelf', '-d', VMM], check=True, stdout=subprocess.PIPE, text=True).stdout
+        self.assertNotIn('microhttpd', needed)
+
+
 class Socket(unittest.TestCase):
     """No machine is started: what is asked here needs none."""
 
