@@ -36,9 +36,9 @@ def read_for(vm, path, size, n, *write):
 
 
 def check_rate(seconds, amount, rate):
-    """A full bucket at first, then as it fills: within 10 %, and a little for the timer."""
+    """A full bucket at first, then as it fills: within 15 %, and a little for a busy host."""
     want = (amount - rate) / rate
-    assert want * 0.95 < seconds < want * 1.1 + 0.3, f'{seconds:.2f} s instead of {want:.2f} s'
+    assert want * 0.95 < seconds < want * 1.15 + 0.5, f'{seconds:.2f} s instead of {want:.2f} s'
 
 
 @pytest.mark.parametrize('write', [[], ['write']])
@@ -79,7 +79,7 @@ def test_limits_change_at_run_time(vm):
 
 def test_root_disk(vm):
     """The image too: a boot needs some requests, and then it is slow, not broken."""
-    vm.boot('--stats', vm.folder / 'stats', image=f'{vm.image},iops=60')
+    vm.boot('--stats', vm.folder / 'stats', image=f'{vm.image},iops=10')
     assert vm.exec(['python3', '-c', 'print(6 * 7)'])[1] == b'42\n'
     vm.stop()
     assert vm.json('stats')['devices']['blk0']['throttled'] > 0
