@@ -67,7 +67,7 @@ static void send_size(struct session *s)
 {
         struct protocol_resize size = { 0 };
 
-        term_get_size(s->config->in, &size.rows, &size.cols);
+        term_get_size(s->config->in, s->config->out, &size.rows, &size.cols);
         /* With too many under way, the next change tells it. */
         if (agent_resize(link_agent(s->link), &size) == 0)
                 link_flush(s->link);
@@ -351,7 +351,7 @@ static int ask(struct session *s)
         exec.timeout_ms = c->timeout_ms < UINT32_MAX ? (uint32_t)c->timeout_ms : UINT32_MAX;
         exec.has_tty = c->tty;
         if (c->tty)
-                term_get_size(c->in, &exec.rows, &exec.cols);
+                term_get_size(c->in, c->out, &exec.rows, &exec.cols);
         return agent_exec(link_agent(s->link), &exec);
 }
 

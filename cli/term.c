@@ -42,11 +42,12 @@ void term_restore(struct term *t)
         (void)!tcsetattr(t->fd, TCSADRAIN, &t->before); /* a terminal that is gone needs nothing */
 }
 
-void term_get_size(int fd, uint16_t *ret_rows, uint16_t *ret_cols)
+void term_get_size(int in, int out, uint16_t *ret_rows, uint16_t *ret_cols)
 {
         struct winsize size = { 0 };
-        bool known = !ioctl(fd, TIOCGWINSZ, &size) && size.ws_row && size.ws_col;
+        bool known = !ioctl(in, TIOCGWINSZ, &size) || !ioctl(out, TIOCGWINSZ, &size);
 
+        known = known && size.ws_row && size.ws_col;
         *ret_rows = known ? size.ws_row : 24;
         *ret_cols = known ? size.ws_col : 80;
 }

@@ -17,5 +17,5 @@ void term_init(struct term *t, int fd);
 /* term_set_raw() - every key goes to the guest. Return: 0 or a negative errno. */
 int term_set_raw(struct term *t);
 void term_restore(struct term *t);
-/* term_get_size() - of the terminal at @fd; 24 × 80 where it does not say */
-void term_get_size(int fd, uint16_t *ret_rows, uint16_t *ret_cols);
+/* term_get_size() - of the terminal that is @in, or else @out; 24 × 80 where none says */
+void term_get_size(int in, int out, uint16_t *ret_rows, uint16_t *ret_cols);

@@ -3,6 +3,7 @@ import hashlib
 import io
 import os
 import pathlib
+import random
 import stat
 import subprocess
 import tarfile
@@ -14,7 +15,7 @@ def cp(vm, *words, status=0, stdin=None):
     """Runs vmlet cp; words that begin with ':' are paths in the guest. Return: (stdout, stderr)."""
     words = [str(w) if not str(w).startswith(':') else f'{vm.vsock_path}{w}' for w in words]
     done = subprocess.run([vm.build / 'bin/vmlet', 'cp', *words], input=stdin, stdin=subprocess.DEVNULL if stdin is None else None,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, timeout=600)
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, timeout=1800)
     assert done.returncode == status, done.stderr
     return done.stdout, done.stderr
 
@@ -139,39 +140,35 @@ def peak_kib(pid):
     return int(next(line.split()[1] for line in status.splitlines() if line.startswith('VmHWM')))
 
 
+def blocks(n):
+    """A file of n MiB, each of its own; compared as they are, since a checksum takes long on an emulated processor."""
+    piece = random.Random(1).randbytes((1 << 20) - 8)
+    for number in range(n):
+        yield number.to_bytes(8, 'little') + piece
+
+
 @pytest.mark.slow
 def test_large_file(vm, tmp_path):
     """1 GiB, larger than the guest's memory and the tool's: it lands on a disk of the guest."""
-    size = 1 << 30
+    mib = 1024
     disk = tmp_path / 'disk'
     with open(disk, 'wb') as f:
-        f.truncate(3 * size // 2)
+        f.truncate(mib * 3 << 19)
     subprocess.run(['/sbin/mkfs.ext4', '-q', disk], check=True)
     vm.boot('--disk', disk)
     sh(vm, 'mkdir /data; mount /dev/vdb /data')
-    piece = os.urandom(1 << 20)
-    digest = hashlib.sha256()
     with open(tmp_path / 'big', 'wb') as f:
-        for n in range(size >> 20):
-            block = n.to_bytes(8, 'little') + piece[8:]
-            f.write(block)
-            digest.update(block)
-    with subprocess.Popen([vm.build / 'bin/vmlet', 'cp', '-q', tmp_path / 'big', f'{vm.vsock_path}:/data']) as process:
-        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-        assert process.wait() == 0
-    assert sh(vm, 'sha256sum /data/big').split()[0] == digest.hexdigest()
+        f.writelines(blocks(mib))
+    cp(vm, '-q', tmp_path / 'big', ':/data')
     (tmp_path / 'big').unlink()
     with subprocess.Popen([vm.build / 'bin/vmlet', 'cp', '-q', f'{vm.vsock_path}:/data/big', tmp_path]) as process:
         highest = 0
         while process.poll() is None:
             try:
                 highest = max(highest, peak_kib(process.pid))
-                process.wait(0.2)
+                process.wait(0.5)
             except (subprocess.TimeoutExpired, FileNotFoundError, StopIteration):
                 continue
-        assert process.returncode == 0 and highest < 16384, highest
-    back = hashlib.sha256()
+        assert process.returncode == 0 and 0 < highest < 8192, highest
     with open(tmp_path / 'big', 'rb') as f:
-        while block := f.read(1 << 20):
-            back.update(block)
-    assert back.hexdigest() == digest.hexdigest()
+        assert all(f.read(1 << 20) == block for block in blocks(mib)) and not f.read(1)

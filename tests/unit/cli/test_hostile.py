@@ -209,11 +209,14 @@ class Hostile(unittest.TestCase):
                 client.say(frame(STDOUT, b'x' * 65536))
         self.agent(flood)
         with subprocess.Popen([VMLET, 'exec', self.folder / 'agent', 'yes'], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            def kib():
+                status = pathlib.Path(f'/proc/{process.pid}/status').read_text()
+                return int(next(line.split()[1] for line in status.splitlines() if line.startswith('VmRSS')))
             process.stdout.read(1000000)
+            before = kib()
+            process.stdout.read(10000000)
             time.sleep(0.5)                     # nobody reads meanwhile
-            kib = int(next(line.split()[1] for line in pathlib.Path(f'/proc/{process.pid}/status').read_text().splitlines()
-                           if line.startswith('VmRSS')))
-            self.assertLess(kib, 4096)
+            self.assertLess(kib() - before, 1024)
             process.stdout.close()
             process.wait(10)
             self.assertNotEqual(process.returncode, 0)
