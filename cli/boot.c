@@ -7,18 +7,23 @@
 #include "cli/boot.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/session.h"
+#include "sandbox/events.h"
 #include "sandbox/life.h"
 #include "sandbox/lock.h"
 #include "sandbox/store.h"
 #include "vmm/base/cleanup.h"
+
+#define ENDING_MS 500
 
 static void reap(pid_t pid)
 {
@@ -86,44 +91,75 @@ static int explain_end(const struct boot *b, struct problem *p)
         return problem_set(p, CLI_FAILED, "sandbox %s ended: %.400s", name, status.reason);
 }
 
+/* The session failed: is that because the monitor ends? Its connections go a moment before it does. */
+static bool is_ending(pid_t pid)
+{
+        cleanup(fd_closep) int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+        struct pollfd gone = { .fd = fd, .events = POLLIN };
+
+        if (fd < 0 || poll(&gone, 1, ENDING_MS) <= 0)
+                return false;
+        reap(pid);
+        return true;
+}
+
+static void tell_end(const struct boot *b, int status, const struct problem *p)
+{
+        struct events_end end = { .code = status < 0 ? p->status : status,
+                                  .reason = status < 0 ? p->text : "" };
+
+        if (b->record->temporary)
+                events_tell(b->paths, b->sandbox, "ended", &end);
+        else
+                events_tell_end(b->paths, b->sandbox);
+}
+
 /* The command has ended, was left, or never began. */
 static int end(const struct boot *b, const struct launch *l, int status, bool left, struct problem *p)
 {
         if (status >= 0 && (!b->watch || left))
                 return status;
-        if (status < 0 && p->status == CLI_FAILED && waitpid(l->pid, NULL, WNOHANG) == l->pid)
+        if (status < 0 && p->status == CLI_FAILED && is_ending(l->pid))
                 status = explain_end(b, p);
         else if (status < 0 || b->record->temporary)
                 kill_monitor(b, l);
         else
                 reap(l->pid); /* it powers itself off */
+        tell_end(b, status, p);
         if (b->record->temporary)
                 store_drop(b->paths, b->sandbox);
         return status;
 }
+
+static const int ending_signals[] = { SIGINT, SIGTERM, SIGHUP };
 
 static void on_signal(int number)
 {
         (void)number;
 }
 
-/* Until the session is there to pass signals on, they end the wait for the guest. */
+/*
+ * Until the session is there to pass signals on, they end the wait for the guest, and no other step: they stay
+ * blocked, so that what was begun is finished, or undone.
+ */
 static int start(const struct boot *b, struct launch *ret, struct problem *p)
 {
-        static const int numbers[] = { SIGINT, SIGTERM, SIGHUP };
         const struct sigaction ours = { .sa_handler = on_signal };
-        struct sigaction before[array_size(numbers)];
+        struct sigaction before[array_size(ending_signals)];
         int r;
 
-        for (size_t i = 0; i < array_size(numbers); i++)
-                (void)sigaction(numbers[i], &ours, &before[i]);
+        for (size_t i = 0; i < array_size(ending_signals); i++) {
+                (void)sigaction(ending_signals[i], &ours, &before[i]);
+                if (before[i].sa_handler == SIG_IGN)
+                        (void)sigaction(ending_signals[i], &before[i], NULL);
+        }
         r = life_start(b->paths, b->sandbox, b->record, b->lock, ret, p);
-        for (size_t i = 0; i < array_size(numbers); i++)
-                (void)sigaction(numbers[i], &before[i], NULL);
+        for (size_t i = 0; i < array_size(ending_signals); i++)
+                (void)sigaction(ending_signals[i], &before[i], NULL);
         return r;
 }
 
-int boot_run(struct boot *b, struct problem *p)
+static int run_all(struct boot *b, struct problem *p)
 {
         cleanup(fd_closep) int begun = lock_begin(b->sandbox->folder);
         struct session_result result = { 0 };
@@ -144,5 +180,19 @@ int boot_run(struct boot *b, struct problem *p)
         if (status >= 0 && b->watch && result.detached)
                 fprintf(stderr, "\nleft running: vmlet attach %s\n", b->sandbox->id);
         launch_fini(&launch);
+        return status;
+}
+
+int boot_run(struct boot *b, struct problem *p)
+{
+        sigset_t ours, before;
+        int status;
+
+        sigemptyset(&ours);
+        for (size_t i = 0; i < array_size(ending_signals); i++)
+                sigaddset(&ours, ending_signals[i]);
+        sigprocmask(SIG_BLOCK, &ours, &before);
+        status = run_all(b, p);
+        sigprocmask(SIG_SETMASK, &before, NULL);
         return status;
 }

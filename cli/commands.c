@@ -22,6 +22,7 @@ const struct cli_command *const cli_commands[] = {
         &cli_pause,
         &cli_unpause,
         &cli_inspect,
+        &cli_events,
         &cli_images,
         &cli_version,
         &cli_attach,

@@ -8,6 +8,7 @@
 
 #include "cli/cli.h"
 #include "cli/each.h"
+#include "sandbox/events.h"
 #include "sandbox/life.h"
 #include "sandbox/monitor.h"
 #include "sandbox/store.h"
@@ -46,8 +47,11 @@ static int remove_it(const struct paths *paths, struct sandbox *s, void *options
 {
         const struct options *o = options;
 
-        if (o->force && life_kill(s, p))
-                return -1;
+        if (o->force) {
+                if (life_kill(s, p))
+                        return -1;
+                events_tell_end(paths, s);
+        }
         return store_remove(paths, s, p);
 }
 
@@ -67,14 +71,20 @@ static int wait_for(const struct paths *paths, struct sandbox *s, void *options,
 
 static int pause_it(const struct paths *paths, struct sandbox *s, void *options, struct problem *p)
 {
-        (void)paths, (void)options;
-        return monitor_ask(s, "pause", NULL, p) ? -1 : 0;
+        (void)options;
+        if (monitor_ask(s, "pause", NULL, p))
+                return -1;
+        events_tell(paths, s, "paused", NULL);
+        return 0;
 }
 
 static int resume(const struct paths *paths, struct sandbox *s, void *options, struct problem *p)
 {
-        (void)paths, (void)options;
-        return monitor_ask(s, "resume", NULL, p) ? -1 : 0;
+        (void)options;
+        if (monitor_ask(s, "resume", NULL, p))
+                return -1;
+        events_tell(paths, s, "resumed", NULL);
+        return 0;
 }
 
 static int run_stop(const struct cli_command *command, int argc, char **argv)

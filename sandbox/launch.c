@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdarg.h>
@@ -190,9 +191,16 @@ int launch_start(const struct sandbox *s, const struct record *r, int lock, stru
 
 int launch_wait_ready(struct launch *l)
 {
+        struct pollfd ready = { .fd = l->ready, .events = POLLIN };
+        sigset_t open;
         char line[16];
-        ssize_t n = read(l->ready, line, sizeof(line));
-        int e = n > 0 ? 0 : n < 0 && errno == EINTR ? -EINTR : -EPIPE;
+        int e;
+
+        sigprocmask(SIG_BLOCK, NULL, &open);
+        sigdelset(&open, SIGINT);
+        sigdelset(&open, SIGTERM);
+        sigdelset(&open, SIGHUP);
+        e = ppoll(&ready, 1, NULL, &open) < 0 ? -errno : read(l->ready, line, sizeof(line)) > 0 ? 0 : -EPIPE;
 
         fd_closep(&l->ready);
         return e;

@@ -22,7 +22,10 @@ struct launch {
 int must_check launch_start(const struct sandbox *s, const struct record *r, int lock, struct launch *ret,
                             struct problem *p);
 
-/* launch_wait_ready() - Return: 0 when the agent is ready, -EPIPE when vmm ended before, -EINTR when a signal came. */
+/*
+ * launch_wait_ready() - SIGINT, SIGTERM and SIGHUP are let in here, also for a caller who has blocked them
+ * Return: 0 when the agent is ready, -EPIPE when vmm ended before, -EINTR when a signal came.
+ */
 int must_check launch_wait_ready(struct launch *l);
 
 void launch_fini(struct launch *l);

@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "sandbox/events.h"
 #include "sandbox/lock.h"
 #include "sandbox/monitor.h"
 #include "sandbox/settings.h"
@@ -176,12 +177,15 @@ int life_start(const struct paths *paths, struct sandbox *s, const struct record
                 if (paths_make_private(paths->run, p) || paths_make_private(s->run, p) || write_state(s, p))
                         return -1;
                 (void)unlink(gone);
+                events_forget_end(s);
         }
         if (sandbox_set_sockets(s, p) || launch_start(s, r, lock, ret, p))
                 return -1;
         e = launch_wait_ready(ret);
-        if (!e)
+        if (!e) {
+                events_tell(paths, s, "started", NULL);
                 return 0;
+        }
         if (e == -EINTR) {
                 (void)kill(ret->pid, SIGKILL);
                 (void)!problem_set(p, SANDBOX_FAILED, "interrupted while sandbox %s was starting", s->id);

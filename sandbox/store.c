@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "sandbox/disk.h"
+#include "sandbox/events.h"
 #include "sandbox/life.h"
 #include "sandbox/limits.h"
 #include "sandbox/lock.h"
@@ -127,6 +128,8 @@ int store_new(const struct paths *paths, struct record *r, struct sandbox *ret, 
                 if (r->name)
                         snprintf(ret->name, sizeof(ret->name), "%s", r->name);
                 *ret_lock = lock;
+                if (!r->temporary) /* who is told that it starts knows */
+                        events_tell(paths, ret, "created", NULL);
                 return 0;
         }
         remove_folder(unfinished);
@@ -136,14 +139,28 @@ int store_new(const struct paths *paths, struct record *r, struct sandbox *ret, 
         return -1;
 }
 
+/* It may have been found by its ID. */
+static void know_name(struct sandbox *s)
+{
+        cleanup(record_fini) struct record r = { 0 };
+        struct problem ignored = { 0 };
+
+        if (!*s->name && !record_read(s->folder, &r, &ignored) && r.name)
+                snprintf(s->name, sizeof(s->name), "%s", r.name);
+}
+
 void store_drop(const struct paths *paths, const struct sandbox *s)
 {
         char base[FOLDER_MAX], doomed[FOLDER_MAX + 32];
+        struct sandbox named = *s;
 
+        if (!s->temporary)
+                know_name(&named);
         base_of(paths, s->temporary, base);
         snprintf(doomed, sizeof(doomed), "%s/.del-%s", base, s->id);
         if (rename(s->folder, doomed) < 0)
                 return;
+        events_tell(paths, &named, "removed", NULL);
         names_drop(paths, s->id);
         if (!s->temporary)
                 remove_folder(s->run);
@@ -264,8 +281,11 @@ static void repair_run(const struct paths *paths, const char *id)
                         remove_folder(path);
                 return;
         }
-        if (!sandbox_at(paths, id, true, &s, &problem) && !lock_take(s.folder, &lock))
-                store_drop(paths, &s);
+        if (!sandbox_at(paths, id, true, &s, &problem)) {
+                events_tell_end(paths, &s);
+                if (!lock_take(s.folder, &lock))
+                        store_drop(paths, &s);
+        }
         sandbox_fini(&s);
 }
 
@@ -286,6 +306,15 @@ static void repair_orphan(const struct paths *paths, const char *id, bool tempor
                 (void)!life_kill(&s, &ignored);
 }
 
+static void tell_end(const struct paths *paths, const char *id)
+{
+        cleanup(sandbox_fini) struct sandbox s = SANDBOX_NONE;
+        struct problem ignored = { 0 };
+
+        if (!sandbox_at(paths, id, false, &s, &ignored))
+                events_tell_end(paths, &s);
+}
+
 static void repair_base(const struct paths *paths, bool temporary)
 {
         char base[FOLDER_MAX], path[FOLDER_MAX + 272];
@@ -304,6 +333,8 @@ static void repair_base(const struct paths *paths, bool temporary)
                 repair_orphan(paths, e->d_name, temporary);
                 if (temporary)
                         repair_run(paths, e->d_name);
+                else
+                        tell_end(paths, e->d_name);
         }
         if (d)
                 closedir(d);

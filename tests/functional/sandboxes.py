@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import select
 import shutil
 import subprocess
 import tempfile
@@ -12,6 +13,24 @@ import pytest
 PATIENCE = 120
 APPLETS = ('sh', 'cat', 'echo', 'sleep', 'true', 'false', 'touch', 'ls', 'kill', 'hostname', 'sync', 'dd', 'head', 'yes', 'seq',
            'nproc', 'id', 'pwd', 'env', 'grep', 'mount', 'df', 'test', 'rm', 'date', 'stty', 'tty')
+
+
+class Process(subprocess.Popen):
+    """One that does not outlive its block, whatever a test met in it."""
+
+    def line(self, timeout=PATIENCE):
+        """The next one of its output, which is unbuffered."""
+        line = b''
+        while not line.endswith(b'\n') and select.select([self.stdout], [], [], timeout)[0]:
+            byte = self.stdout.read(1)
+            if not byte:
+                break
+            line += byte
+        return line
+
+    def __exit__(self, *what):
+        self.kill()
+        super().__exit__(*what)
 
 
 class User:
@@ -31,8 +50,8 @@ class User:
         return [str(w) for w in (self.build / 'bin/vmlet', *words)]
 
     def popen(self, *words, **how):
-        how = {'stdin': subprocess.DEVNULL, 'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE, 'env': self.env, **how}
-        return subprocess.Popen(self.words(*words), **how)
+        how = {'stdin': subprocess.DEVNULL, 'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE, 'env': self.env, 'bufsize': 0, **how}
+        return Process(self.words(*words), **how)
 
     def __call__(self, *words, stdin=None, env=None, timeout=PATIENCE):
         """Return: (status, stdout, stderr) as texts."""

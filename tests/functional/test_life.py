@@ -87,7 +87,7 @@ def test_start_again(user):
 def test_logs_are_followed(user):
     box = user.start(command=('sh', '-c', 'for i in 1 2 3; do echo $i; sleep 1; done'))
     with user.popen('logs', '-f', box) as process:
-        assert [process.stdout.readline() for _ in range(3)] == [b'1\n', b'2\n', b'3\n']
+        assert [process.line() for _ in range(3)] == [b'1\n', b'2\n', b'3\n']
         assert process.wait(60) == 0                            # it ends with the sandbox
 
 
@@ -127,9 +127,9 @@ def test_lifetime(user):
 
 def test_signals_go_to_the_command(user):
     with user.popen('run', '--rm', '-m', '64M', user.image, 'sh', '-c', 'trap "echo got; exit 9" INT; echo ready; while :; do sleep 1; done') as p:
-        assert p.stdout.readline() == b'ready\n'
+        assert p.line() == b'ready\n'
         p.send_signal(signal.SIGINT)
-        assert p.stdout.readline() == b'got\n' and p.wait(60) == 9
+        assert p.line() == b'got\n' and p.wait(60) == 9
     assert user.left() == [] and user.monitors() == []
 
 
@@ -164,7 +164,7 @@ def test_limits(user):
 
 def test_processor_limit_is_held_or_told(user):
     with user.popen('run', '--rm', '-m', '64M', '--cpus', '0.5', '-c', '512', user.image, 'sh', '-c', 'echo up; sleep 3') as p:
-        assert p.stdout.readline() == b'up\n'
+        assert p.line() == b'up\n'
         pid = user.monitors()[0]
         group = pathlib.Path(f'/proc/{pid}/cgroup').read_text()
         out, err = p.communicate(timeout=60)
@@ -201,3 +201,26 @@ def test_tty(user):
     script = subprocess.run(['script', '-qec', ' '.join(user.words('run', '--rm', '-it', '-m', '64M', user.image, 'tty')), '/dev/null'],
                             env=user.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=120, check=False)
     assert b'/dev/pts/' in script.stdout, script.stdout
+
+
+def test_events(user):
+    user.ok('ps', '-a')
+    (user.folder / 'run/vmlet').mkdir(mode=0o700, exist_ok=True)
+    with user.popen('events') as process:
+        time.sleep(1)
+        box = user.start('--name', 'box', command=('sleep', '2'))
+        lines = [json.loads(process.line()) for _ in range(3)]     # the end, which nobody waits for, is seen at once
+        assert [(e['event'], e['id'], e['name']) for e in lines] == [(w, box, 'box') for w in ('created', 'started', 'ended')]
+        assert (lines[2]['exit_code'], lines[2]['reason']) == (0, '') or lines[2]['exit_code'] == 0
+        user.ok('start', box)
+        user.ok('pause', box)
+        user.ok('unpause', box)
+        user.ok('rm', '-f', box)
+        assert [json.loads(process.line())['event'] for _ in range(5)] == \
+            ['started', 'paused', 'resumed', 'ended', 'removed']
+        other = user.start('--rm', command=('sleep', '1'))
+        assert [json.loads(process.line())['event'] for _ in range(3)] == ['started', 'ended', 'removed']
+        assert not (user.run_folder / other).exists()
+        process.kill()
+    past = [json.loads(line) for line in user.ok('events', '--past').splitlines()]
+    assert len(past) == 11 and all(abs(e['time_ns'] / 1e9 - time.time()) < 600 for e in past)

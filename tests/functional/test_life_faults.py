@@ -201,7 +201,7 @@ def test_monitor_killed(user):
     user.ok('start', box)                                       # and it can be started again
     assert user.state(box)['state'] == 'running'
     with user.popen('run', '--rm', '-m', '64M', user.image, 'sh', '-c', 'echo up; sleep 1000') as process:
-        assert process.stdout.readline() == b'up\n'
+        assert process.line() == b'up\n'
         os.kill(max(user.monitors()), signal.SIGKILL)
         assert process.wait(60) == 125 and process.stderr.read().count(b'\n') == 1
     user.ok('rm', '-f', box)
