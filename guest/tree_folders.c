@@ -24,7 +24,7 @@
 
 static int append_name(char *out, size_t *len, struct tar_text name)
 {
-        const char *at = name.s, *end = name.s + name.len;
+        const char *at = name.s, *end = name.len ? name.s + name.len : at;
 
         while (at < end) {
                 const char *slash = memchr(at, '/', (size_t)(end - at));
