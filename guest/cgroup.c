@@ -113,7 +113,7 @@ int cgroup_user(void)
                 fd = open(mount_point.s, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
         }
         if (fd >= 0) {
-                write_at(fd, "cgroup.subtree_control", "+memory +pids +io");
+                write_at(fd, "cgroup.subtree_control", "+cpu +memory +pids +io");
                 vmlet = make_folder(fd, slash + 1, "+memory +pids +io");
                 close(fd);
         }
