@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "sandbox/forward.h"
 #include "sandbox/images.h"
 #include "sandbox/limits.h"
 #include "sandbox/settings.h"
@@ -111,6 +112,17 @@ static int read_names(struct asked *a, struct problem *p)
                 if (record_add(&r->labels, label))
                         return problem_set(p, CLI_FAILED, "out of memory");
         }
+        for (size_t i = 0; i < a->ports.n; i++) {
+                struct forward_spec spec;
+
+                if (forward_parse(a->ports.items[i], &spec, p))
+                        return -1;
+                if (!((const struct sockaddr_in *)&spec.listen)->sin_port)
+                        return problem_set(p, CLI_FAILED, "--publish %.64s: say which port",
+                                           a->ports.items[i]);
+                if (record_add(&r->ports, a->ports.items[i]))
+                        return problem_set(p, CLI_FAILED, "out of memory");
+        }
         r->name = a->name;
         r->hostname = a->hostname ? a->hostname : a->name;
         return 0;
@@ -192,6 +204,7 @@ void asked_fini(struct asked *a)
         free(a->env_words.items);
         free(a->env_files.items);
         free(a->labels.items);
+        free(a->ports.items);
         free(a->image_path);
         free(a->kernel_path);
 }

@@ -10,7 +10,7 @@
 #include "sandbox/settings_parse.h"
 
 struct asked {
-        struct cli_list env_words, env_files, labels;
+        struct cli_list env_words, env_files, labels, ports;
         const char *name, *hostname, *user, *workdir, *cpus, *disk, *disk_rate, *kernel, *detach_keys;
         bool interactive, tty, detach, rm;
         uint64_t memory_bytes, lifetime_ns, boot_timeout_ns, pids, cpu_shares;

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/port_forward.h"
 #include "cli/session.h"
 #include "sandbox/events.h"
 #include "sandbox/life.h"
@@ -72,6 +73,14 @@ static int run_session(const struct boot *b, int *begun, struct session_result *
         if (!r->temporary || !r->watched)
                 config.exec.flags |= PROTOCOL_EXEC_LOG;
         return session_run(&config, ret, p);
+}
+
+static int open_ports(const struct boot *b, struct problem *p)
+{
+        const struct record *r = b->record;
+
+        return port_forward_start(b->sandbox, r->name ? r->name : b->sandbox->id, r->ports.items, r->ports.nr,
+                                  p);
 }
 
 /* The monitor ended under the session's feet: how? Return: as boot_run(). */
@@ -175,7 +184,9 @@ static int run_all(struct boot *b, struct problem *p)
                 return -1;
         if (*launch.note)
                 fprintf(stderr, "vmlet: sandbox %s: %s\n", b->sandbox->id, launch.note);
-        if (b->record->args.nr)
+        if (open_ports(b, p))
+                status = end(b, &launch, -1, false, p);
+        else if (b->record->args.nr)
                 status = end(b, &launch, run_session(b, &begun, &result, p), result.detached, p);
         if (status >= 0 && b->watch && result.detached)
                 fprintf(stderr, "\nleft running: vmlet attach %s\n", b->sandbox->id);

@@ -42,6 +42,8 @@ static const struct cli_option options[] = {
         { 0, "name", CLI_TEXT, "NAME", offsetof(struct asked, name), "call it so" },
         { 0, "pids-limit", CLI_NUMBER, "N", offsetof(struct asked, pids),
           "at most that many processes in the guest" },
+        { 'p', "publish", CLI_LIST, "[ADDRESS:]PORT:GUEST_PORT", offsetof(struct asked, ports),
+          "lead a port of this host into the guest, while it runs" },
         { 0, "rm", CLI_FLAG, NULL, offsetof(struct asked, rm), "remove it when it has ended" },
         { 't', "tty", CLI_FLAG, NULL, offsetof(struct asked, tty), "give the command a terminal" },
         { 'u', "user", CLI_TEXT, "USER[:GROUP]", offsetof(struct asked, user),
