@@ -49,7 +49,7 @@ struct cli_command {
 extern const struct cli_command *const cli_commands[];
 
 extern const struct cli_command cli_run, cli_create, cli_start, cli_stop, cli_kill, cli_rm;
-extern const struct cli_command cli_wait, cli_ps, cli_inspect, cli_logs, cli_events, cli_images;
+extern const struct cli_command cli_wait, cli_ps, cli_inspect, cli_logs, cli_events, cli_system, cli_images;
 extern const struct cli_command cli_version, cli_pause, cli_unpause, cli_attach, cli_completion;
 extern const struct cli_command cli_doctor, cli_exec, cli_port_forward, cli_shell, cli_signal;
 extern const struct cli_command cli_cp, cli_stats, cli_top;

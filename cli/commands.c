@@ -24,6 +24,7 @@ const struct cli_command *const cli_commands[] = {
         &cli_inspect,
         &cli_events,
         &cli_images,
+        &cli_system,
         &cli_version,
         &cli_attach,
         &cli_cp,

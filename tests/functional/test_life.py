@@ -224,3 +224,20 @@ def test_events(user):
         process.kill()
     past = [json.loads(line) for line in user.ok('events', '--past').splitlines()]
     assert len(past) == 11 and all(abs(e['time_ns'] / 1e9 - time.time()) < 600 for e in past)
+
+
+def test_system(user):
+    running, idle = user.start(), user.ok('create', '--disk', '64M', user.image).strip()
+    use = {u['kind']: u for u in json.loads(user.ok('system', 'df', '--json'))}
+    assert (use['sandboxes']['count'], use['sandboxes']['active'], use['disk templates']['count']) == (2, 1, 1)
+    assert use['sandboxes']['reclaimable_bytes'] > 0 and 'RECLAIMABLE' in user.ok('system', 'df')
+    assert 'say --force' in user.fails('system', 'prune')
+    assert user.ok('system', 'prune', '-f').split() == [idle]
+    assert user.ok('ps', '-aq').split() == [running]
+    user.fails('system', 'other')
+
+
+def test_version(user):
+    told = json.loads(user.ok('version', '--json'))
+    assert told['protocol'] == 1 and told['kernel'] == os.path.realpath(user.kernel / 'vmlinux')
+    assert told['vmlet'] in user.ok('version') and told['vmlet'] in user.ok('--version')
