@@ -6,13 +6,20 @@
  */
 #include "cli/cli.h"
 
-/* In the order of vmlet --help. */
+/* In the order of vmlet --help, one a line. */
+/* clang-format off */
 const struct cli_command *const cli_commands[] = {
         &cli_run,
         &cli_exec,
         &cli_shell,
+        &cli_cp,
         &cli_ps,
         &cli_logs,
+        &cli_attach,
+        &cli_signal,
+        &cli_top,
+        &cli_stats,
+        &cli_port_forward,
         &cli_create,
         &cli_start,
         &cli_stop,
@@ -25,14 +32,9 @@ const struct cli_command *const cli_commands[] = {
         &cli_events,
         &cli_images,
         &cli_system,
-        &cli_version,
-        &cli_attach,
-        &cli_cp,
-        &cli_signal,
-        &cli_top,
-        &cli_stats,
-        &cli_port_forward,
         &cli_doctor,
+        &cli_version,
         &cli_completion,
         NULL,
 };
+/* clang-format on */

@@ -113,6 +113,7 @@ static void print_cell(const struct out_table *t, size_t column, const char *tex
 
 int out_table_print(const struct out_table *t, FILE *to)
 {
+        ASSERT(t->nr);
         if (t->error)
                 return err_trace(t->error);
         for (size_t i = 0; i < t->nr; i++)
