@@ -63,18 +63,6 @@ static int find_run(char *ret, struct problem *p)
         return join(ret, folder, "", p);
 }
 
-int paths_find(struct paths *ret, struct problem *p)
-{
-        static const struct place data = { "XDG_DATA_HOME", "/.local/share/vmlet", "/var/lib/vmlet" };
-        static const struct place config = { "XDG_CONFIG_HOME", "/.config/vmlet", "/etc/vmlet" };
-        static const struct place cache = { "XDG_CACHE_HOME", "/.cache/vmlet", NULL };
-        const char *own_cache = absolute("VMLET_CACHE");
-
-        if (find_place(&data, ret->data, p) || find_place(&config, ret->config, p) || find_run(ret->run, p))
-                return -1;
-        return own_cache ? join(ret->cache, own_cache, "", p) : find_place(&cache, ret->cache, p);
-}
-
 static int cannot_make(const char *path, struct problem *p)
 {
         return problem_set(p, PATHS_FAILED, "cannot make the folder %s: %s", path, strerror(errno));
@@ -108,6 +96,37 @@ static int check(const char *path, const struct stat *st, struct problem *p)
         return 0;
 }
 
+static int check_private(const char *path, const struct stat *st, struct problem *p)
+{
+        if (check(path, st, p))
+                return -1;
+        if (st->st_mode & 077)
+                return problem_set(p, PATHS_FAILED, "%s can be entered by others: chmod 700 %s", path, path);
+        return 0;
+}
+
+static int check_run(const char *path, struct problem *p)
+{
+        struct stat st;
+
+        return lstat(path, &st) < 0 ? 0 : check_private(path, &st, p);
+}
+
+int paths_find(struct paths *ret, struct problem *p)
+{
+        static const struct place data = { "XDG_DATA_HOME", "/.local/share/vmlet", "/var/lib/vmlet" };
+        static const struct place config = { "XDG_CONFIG_HOME", "/.config/vmlet", "/etc/vmlet" };
+        static const struct place cache = { "XDG_CACHE_HOME", "/.cache/vmlet", NULL };
+        const char *own_cache = absolute("VMLET_CACHE");
+
+        if (find_place(&data, ret->data, p) || find_place(&config, ret->config, p) || find_run(ret->run, p))
+                return -1;
+        /* Whoever could make it before us, or change it, could have us remove and trust what he likes. */
+        if (check_run(ret->run, p))
+                return -1;
+        return own_cache ? join(ret->cache, own_cache, "", p) : find_place(&cache, ret->cache, p);
+}
+
 int paths_make(const char *path, struct problem *p)
 {
         struct stat st;
@@ -125,9 +144,5 @@ int paths_make_private(const char *path, struct problem *p)
         if (lstat(path, &st) < 0 &&
             (make_with_parents(path, p) || (lstat(path, &st) < 0 && cannot_make(path, p))))
                 return -1;
-        if (check(path, &st, p))
-                return -1;
-        if (st.st_mode & 077)
-                return problem_set(p, PATHS_FAILED, "%s can be entered by others: chmod 700 %s", path, path);
-        return 0;
+        return check_private(path, &st, p);
 }

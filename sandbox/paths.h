@@ -21,7 +21,10 @@ struct paths {
         char data[PATHS_MAX], run[PATHS_MAX], cache[PATHS_MAX], config[PATHS_MAX];
 };
 
-/* paths_find() - the four, as text: nothing is made. Return: 0, or -1 with @p. */
+/*
+ * paths_find() - the four, as text: nothing is made.
+ * Return: 0, or -1 with @p; also when run is there and is not ours alone, for its place may be anybody's.
+ */
 int must_check paths_find(struct paths *ret, struct problem *p);
 
 /*

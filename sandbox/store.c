@@ -33,10 +33,11 @@ static void base_of(const struct paths *paths, bool temporary, char ret[FOLDER_M
                  temporary ? "" : "/sandboxes");
 }
 
-/* All that is in it: our folders hold nothing but files. */
+/* All that is in it: our folders hold nothing but files. A link is no folder of ours. */
 static void remove_folder(const char *path)
 {
-        DIR *d = opendir(path);
+        int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
         const struct dirent *e;
 
         while (d && (e = readdir(d)))

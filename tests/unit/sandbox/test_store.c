@@ -249,6 +249,38 @@ START_TEST(test_record_refuses)
 }
 END_TEST
 
+/* Where anybody could have made it first: what lies there is neither believed nor put in order. */
+START_TEST(test_run_folder_of_somebody_else)
+{
+        char victim[256], trap[PATHS_MAX + 32];
+
+        set_up();
+        folders_add("victim");
+        folders_write("victim/precious", "x");
+        folders_add("run/vmlet");
+        snprintf(victim, sizeof(victim), "%s/victim", folders_top);
+        snprintf(trap, sizeof(trap), "%s/.del-0123456789ab", paths.run);
+        ck_assert_int_eq(symlink(victim, trap), 0);
+        store_repair(&paths);
+        ck_assert(exists("victim/", "precious"));
+        ck_assert_int_eq(chmod(paths.run, 0770), 0);
+        ck_assert_int_eq(paths_find(&paths, &problem), -1);
+        ck_assert_int_eq(chmod(paths.run, 0700), 0);
+        ck_assert_int_eq(paths_find(&paths, &problem), 0);
+        if (!geteuid()) {
+                problem = (struct problem){ 0 };
+                ck_assert_int_eq(chown(paths.run, 12345, 12345), 0);
+                ck_assert_int_eq(sandbox_find("0123456789ab", &sandbox, &problem), -1);
+                ck_assert_ptr_nonnull(strstr(problem.text, "belongs to user 12345"));
+        }
+        snprintf(victim, sizeof(victim), "%s/moved", folders_top);
+        ck_assert_int_eq(rename(paths.run, victim), 0);
+        ck_assert_int_eq(symlink(victim, paths.run), 0);
+        ck_assert_int_eq(paths_find(&paths, &problem), -1);
+        folders_remove();
+}
+END_TEST
+
 START_TEST(test_read_only_folder)
 {
         if (!geteuid())
@@ -272,6 +304,7 @@ int main(void)
                 { test_nothing_is_left_of_what_cannot_be_made, 1 },
                 { test_record_cut_at_every_length, 1 },
                 { test_record_refuses, 1 },
+                { test_run_folder_of_somebody_else, 1 },
                 { test_read_only_folder, 1 },
         };
 
