@@ -167,7 +167,8 @@ static uint64_t count_tasks(void)
         char text[256];
         uint64_t n;
 
-        read_fields(text, strlen(read_short(USERS "pids.current", text)), 0, &n, 1);
+        (void)read_short(USERS "pids.current", text);
+        read_fields(text, strlen(text), 0, &n, 1);
         return n;
 }
 

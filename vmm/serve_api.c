@@ -102,6 +102,7 @@ int serve_run(struct run *run, char **argv, struct problem *p)
         int status;
 
         (void)argv;
+        /* cppcheck-suppress autoVariables ; put back below */
         run->config = &s.config;
         status = begin(&s, base, p) ? p->status : run_to_end(run, p);
         /* Firecracker's guests end by a reboot, and its clients take any status but 0 for a failure. */
@@ -113,5 +114,6 @@ int serve_run(struct run *run, char **argv, struct problem *p)
         api_free(s.api);
         uds_unlink(&s.uds);
         run_fini(run);
+        run->config = base;
         return status;
 }
