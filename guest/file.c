@@ -102,12 +102,44 @@ static int do_mkdir(struct child *c, const struct protocol_file *req)
         return fd < 0 ? -errno : file_give(fd, req->uid, req->gid, req->mode);
 }
 
+static bool is_folder(const char *path)
+{
+        struct stat st;
+
+        return !lstat(path, &st) && S_ISDIR(st.st_mode);
+}
+
+/*
+ * To another file system, and for a folder of an overlay's image, it is a copy and a removal: all there or
+ * nothing gone, but not at once.
+ */
+static int move(struct child *c, const struct protocol_file *req)
+{
+        struct protocol_file copy = *req;
+
+        copy.flags |= PROTOCOL_FILE_RECURSIVE;
+        if (!(req->flags & PROTOCOL_FILE_EXCLUSIVE) && rmdir(req->to) && errno != ENOENT && errno != ENOTDIR)
+                return -errno;
+
+        int r = file_copy(c, &copy);
+
+        if (r == -EEXIST)
+                return r;
+        if (r) /* half a folder; a file is never half there */
+                copy.path = req->to;
+
+        int removed = !r || is_folder(req->path) ? file_remove(c, &copy) : 0;
+
+        return r ? r : removed;
+}
+
 static int do_rename(struct child *c, const struct protocol_file *req)
 {
         unsigned flags = req->flags & PROTOCOL_FILE_EXCLUSIVE ? FILE_NOREPLACE : 0;
 
-        (void)c;
-        return syscall(SYS_renameat2, AT_FDCWD, req->path, AT_FDCWD, req->to, flags) ? -errno : 0;
+        if (!syscall(SYS_renameat2, AT_FDCWD, req->path, AT_FDCWD, req->to, flags))
+                return 0;
+        return errno == EXDEV ? move(c, req) : -errno;
 }
 
 static int do_symlink(struct child *c, const struct protocol_file *req)

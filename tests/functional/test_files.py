@@ -59,6 +59,17 @@ def test_one_file_and_its_folder(guest):
         assert f.read_file('/etc/passwd').startswith(b'root:')
         f.write('/etc/passwd', f.read_file('/etc/passwd') + b'new:x:77:88:::\n')
         f.write('/tmp/owned', b'', user='')
+        # A folder of the image cannot be renamed by the overlay, nor one to another file system by anybody.
+        folder = sh(guest, 'ls -d /etc/*/ | head -n 1').rstrip('/')
+        tell = f'cd {folder}; find . -mindepth 1 | sort | xargs stat -c "%n %f %Y %s"'
+        before = sh(guest, tell)
+        f.file(RENAME, folder, '/etc/moved', flags=EXCLUSIVE)
+        f.file(RENAME, '/etc/moved', '/dev/shm/moved')
+        assert refused(f.stat, '/etc/moved').errno == 2
+        f.file(RENAME, '/dev/shm/moved', folder)
+        assert sh(guest, tell) == before
+        assert refused(f.file, RENAME, '/usr', '/dev/shm/usr').errno == 28      # it does not fit
+        assert sh(guest, 'ls -A /dev/shm; ls /usr/bin/id') == '/usr/bin/id'
         f.file(REMOVE, '/usr/bin', flags=RECURSIVE)
         assert refused(f.stat, '/usr/bin/id').errno == 2
         assert b'\nnew:' in f.read_file('/etc/passwd')

@@ -232,6 +232,17 @@ class Operations(unittest.TestCase):
         self.f.file(RENAME, self.at('f'), self.at('g'))
         self.assertEqual((self.dir / 'g').read_bytes(), b'new')
         self.f.file(RENAME, self.at('g'), self.at('h'), flags=EXCLUSIVE)
+        other = tempfile.mkdtemp(dir='/var/tmp')                # another file system, most likely
+        (self.dir / 'a/b/x').write_bytes(b'x')
+        self.f.file(RENAME, self.at('a'), f'{other}/a')
+        self.assertEqual((os.path.exists(self.at('a')), pathlib.Path(f'{other}/a/b/x').read_bytes()), (False, b'x'))
+        self.f.file(MKDIR, self.at('a/full'), flags=PARENTS)
+        self.fails(errno.ENOTEMPTY, self.f.file, RENAME, f'{other}/a', self.at('a'))
+        self.fails(errno.EEXIST, self.f.file, RENAME, f'{other}/a', self.at('a'), flags=EXCLUSIVE)
+        self.f.file(REMOVE, self.at('a/full'))
+        self.f.file(RENAME, f'{other}/a', self.at('a'))
+        self.assertEqual(((self.dir / 'a/b/x').read_bytes(), os.listdir(other)), (b'x', []))
+        os.rmdir(other)
         self.assertIn(' to ', self.fails(errno.ENOENT, self.f.file, RENAME, self.at('f'), self.at('g')))
 
     def test_list(self):
