@@ -241,7 +241,8 @@ def test_top_and_stats(box):
     proc = vmlet(box, 'exec', '-d', path, 'sh', '-c', 'sleep 4321 & wait')[0].strip()
     out, _ = vmlet(box, 'top', path)
     assert out.splitlines()[0].split() == ['PROC', 'PID', 'USER', 'STATE', 'CPU', 'MEMORY', 'STARTED', 'COMMAND']
-    assert any('sleep 4321' in line and line.split()[0] == proc for line in out.splitlines())
+    wait_until(lambda: any('sleep 4321' in line and line.split()[0] == proc and 'wait' not in line
+                           for line in vmlet(box, 'top', path)[0].splitlines()), 'its child is not shown')
     assert vmlet(box, 'top', '-q', '--execs', path)[0].split() == [proc]
     stats = json.loads(vmlet(box, 'stats', '--json', path)[0])
     assert stats['memory_total_bytes'] > 64 << 20 and stats['processes'] >= 2 and stats['cpu_permille'] < 500
