@@ -184,12 +184,15 @@ static int run_all(struct boot *b, struct problem *p)
                 return -1;
         if (*launch.note)
                 fprintf(stderr, "vmlet: sandbox %s: %s\n", b->sandbox->id, launch.note);
-        if (open_ports(b, p))
+        if (open_ports(b, p)) {
                 status = end(b, &launch, -1, false, p);
-        else if (b->record->args.nr)
-                status = end(b, &launch, run_session(b, &begun, &result, p), result.detached, p);
+        } else if (b->record->args.nr) {
+                status = run_session(b, &begun, &result, p);
+                status = end(b, &launch, status, result.detached, p);
+        }
         if (status >= 0 && b->watch && result.detached)
-                fprintf(stderr, "\nleft running: vmlet attach %s\n", b->sandbox->id);
+                fprintf(stderr, "\nleft running: vmlet attach %s\n",
+                        b->record->name ? b->record->name : b->sandbox->id);
         launch_fini(&launch);
         return status;
 }
