@@ -39,7 +39,7 @@ def test_counters_are_written(vm):
     assert vm.exec(['true'])[0] == 0
     assert vm.stop()[0] == 0
     stats = vm.json('stats')
-    assert stats['vcpus'][0]['exits']['mmio'] > 0
+    assert sum(vcpu['exits']['mmio'] for vcpu in stats['vcpus']) > 0      # which of them boots is the kernel's choice
     assert [vcpu['kvm']['index'] for vcpu in stats['vcpus']] == [0, 1]
     assert stats['devices']['blk0']['guest_errors'] == 0
     assert set(stats['devices']) >= {'blk0', 'vsock0', 'rng0'}
