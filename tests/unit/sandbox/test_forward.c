@@ -75,7 +75,7 @@ static void refuse(int client)
         pause();
 }
 
-#define CLIENTS 20
+#define CLIENTS (FORWARD_CONNECTIONS_MAX + 10) /* those past the limit wait their turn */
 #define BYTES   300000
 
 static struct loop *loop;
