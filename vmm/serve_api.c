@@ -98,7 +98,7 @@ static int begin(struct serve *s, const struct vm_config *c, struct problem *p)
 int serve_run(struct run *run, char **argv, struct problem *p)
 {
         struct serve s = { .config = *run->config, .run = run, .signals.fd = -1 };
-        const struct vm_config *base = run->config;
+        struct vm_config *base = run->config;
         int status;
 
         (void)argv;
