@@ -6,7 +6,8 @@
  *
  * On huge pages. A whole one is freed as such, and the next touch brings a new one: reports come in pieces of 2 MiB
  * and more. A part of one is only taken out of the page table, which is split for good; its memory is free when the
- * rest went as well, or when the host runs short. Therefore the callers merge what they can.
+ * rest went as well, or when the host runs short; and a host that collapses small pages into huge ones (khugepaged)
+ * may fill the hole again. Therefore the callers merge what they can.
  *
  * syscalls: loop: madvise
  */
