@@ -39,14 +39,15 @@ def test_tool_killed_at_any_point(user, options):
     took = time.monotonic() - began
     user('wait', 'box')
     user('rm', '-f', 'box')
-    for n in range(12):
+    for n in range(5):
         with subprocess.Popen(words, env=user.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                               stderr=subprocess.DEVNULL) as process:
-            time.sleep(took * n / 12)
+            time.sleep(took * n / 5)
             process.kill()
         consistent(user)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('call', ['mkdir', 'openat', 'write', 'rename', 'symlinkat', 'fsync', 'fcntl', 'clone3', 'read', 'connect'])
 def test_tool_killed_at_a_call(user, call):
     if not shutil.which('strace'):
@@ -148,7 +149,7 @@ def test_file_cut_at_every_length(user, name):
     user.ok('wait', box)
     path = user.data / 'sandboxes' / box / name
     whole = path.read_bytes()
-    for length in range(0, len(whole) - 1, max(1, len(whole) // 40)):
+    for length in range(0, len(whole) - 1, max(1, len(whole) // 10)):
         path.write_bytes(whole[:length])
         state = user.state(box)
         assert state['id'] == box

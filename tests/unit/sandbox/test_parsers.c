@@ -113,6 +113,15 @@ START_TEST(test_cpus)
 }
 END_TEST
 
+START_TEST(test_weights)
+{
+        ck_assert_uint_eq(limits_weight(1024), 100);
+        ck_assert_uint_eq(limits_weight(2), 1);
+        ck_assert_uint_eq(limits_weight(512), 50);
+        ck_assert_uint_eq(limits_weight(262144), 10000);
+}
+END_TEST
+
 START_TEST(test_answers)
 {
         static const struct {
@@ -176,8 +185,8 @@ END_TEST
 
 int main(void)
 {
-        const TTest *const tests[] = { test_settings, test_settings_refused, test_settings_longest,
-                                       test_cpus,     test_answers,          test_log_records };
+        const TTest *const tests[] = { test_settings, test_settings_refused, test_settings_longest, test_cpus,
+                                       test_weights,  test_answers,          test_log_records };
 
         return run_tests("parsers", tests, array_size(tests));
 }

@@ -3,6 +3,7 @@
  */
 #include "sandbox/store.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "sandbox/disk.h"
+#include "sandbox/images.h"
 #include "sandbox/lock.h"
 #include "sandbox/names.h"
 #include "tests/unit/run.h"
@@ -294,6 +297,110 @@ START_TEST(test_read_only_folder)
 }
 END_TEST
 
+START_TEST(test_locks)
+{
+        int other = -1, begun;
+
+        set_up();
+        ck_assert_int_eq(make(NULL, true), 0);
+        ck_assert_int_eq(lock_take(sandbox.folder, &other), LOCK_HELD);
+        ck_assert(lock_is_orphan(sandbox.folder)); /* nobody is at work on its command */
+        begun = lock_begin(sandbox.folder);
+        ck_assert_int_ge(begun, 0);
+        ck_assert(!lock_is_orphan(sandbox.folder));
+        ck_assert_int_lt(lock_begin(sandbox.folder), 0);
+        ck_assert(lock_is_held(sandbox.folder));
+        close(begun);
+        ck_assert(lock_is_orphan(sandbox.folder)); /* it was killed */
+        begun = lock_begin(sandbox.folder);
+        lock_mark(begun);
+        close(begun);
+        ck_assert(!lock_is_orphan(sandbox.folder));
+        close(lock);
+        ck_assert(!lock_is_held(sandbox.folder));
+        ck_assert_int_eq(lock_take(sandbox.folder, &other), 0);
+        close(other);
+        folders_remove();
+}
+END_TEST
+
+START_TEST(test_disks)
+{
+        char path[SANDBOX_FOLDER_MAX + 16], from[600], to[600], byte = 0;
+        struct record r = asked(NULL, false);
+        struct stat st;
+        int fd;
+
+        set_up();
+        snprintf(from, sizeof(from), "%s/sparse", folders_top);
+        snprintf(to, sizeof(to), "%s/copy", folders_top);
+        fd = open(from, O_RDWR | O_CREAT, 0600);
+        ck_assert_int_eq(ftruncate(fd, 100 << 20), 0);
+        ck_assert_int_eq(pwrite(fd, "x", 1, 50 << 20), 1);
+        close(fd);
+        ck_assert_int_eq(disk_copy(from, to), 0);
+        ck_assert_int_eq(disk_copy(from, to), -EEXIST);
+        ck_assert_int_eq(stat(to, &st), 0);
+        ck_assert(st.st_size == 100 << 20 && st.st_blocks < 4096);
+        fd = open(to, O_RDONLY);
+        ck_assert_int_eq(pread(fd, &byte, 1, 50 << 20), 1);
+        ck_assert_int_eq(byte, 'x');
+        close(fd);
+        r.disk_bytes = DISK_MIN - 1;
+        problem = (struct problem){ 0 };
+        ck_assert_int_eq(store_new(&paths, &r, &sandbox, &lock, &problem), -1);
+        ck_assert_ptr_nonnull(strstr(problem.text, "64M"));
+        if (!access("/sbin/mkfs.ext4", X_OK)) {
+                r.disk_bytes = DISK_MIN;
+                ck_assert_int_eq(store_new(&paths, &r, &sandbox, &lock, &problem), 0);
+                close(lock);
+                snprintf(path, sizeof(path), "%s/disk.img", sandbox.folder);
+                ck_assert_int_eq(stat(path, &st), 0);
+                ck_assert(st.st_size == (off_t)DISK_MIN && st.st_blocks * 512 < (off_t)DISK_MIN / 2);
+        }
+        folders_remove();
+}
+END_TEST
+
+START_TEST(test_images)
+{
+        struct images_entry *list;
+        char from[600], *found;
+        size_t nr;
+
+        set_up();
+        setenv("VMLET_KERNEL", "/no/such/kernel", 1);
+        folders_write("rootfs", "no file system, which is vmm's to say");
+        snprintf(from, sizeof(from), "%s/rootfs", folders_top);
+        ck_assert_int_eq(images_add(&paths, IMAGES_ROOT, "odd", from, false, &problem),
+                         -1); /* no whole sectors */
+        ck_assert_int_eq(truncate(from, 1024), 0);
+        problem = (struct problem){ 0 };
+        ck_assert_int_eq(images_add(&paths, IMAGES_ROOT, "copied", from, false, &problem), 0);
+        ck_assert_int_eq(images_add(&paths, IMAGES_ROOT, "linked", from, true, &problem), 0);
+        ck_assert_int_eq(images_add(&paths, IMAGES_KERNEL, "kernel", from, true, &problem), 0);
+        ck_assert_int_eq(images_add(&paths, IMAGES_ROOT, "copied", from, true, &problem), -1);
+        ck_assert_int_eq(images_list(&paths, &list, &nr, &problem), 0);
+        ck_assert_uint_eq(nr, 3);
+        images_free(list, nr);
+        ck_assert_int_eq(images_find(&paths, "linked", &found, &problem), 0);
+        ck_assert_str_eq(found, from);
+        free(found);
+        ck_assert_int_eq(images_find(&paths, from, &found, &problem), 0);
+        free(found);
+        ck_assert_int_eq(images_find_kernel(&paths, "kernel", &found, &problem), 0);
+        free(found);
+        problem = (struct problem){ 0 };
+        ck_assert_int_eq(images_find(&paths, "kernel", &found, &problem), -1); /* not an image */
+        problem = (struct problem){ 0 };
+        ck_assert_int_eq(images_find(&paths, "linkd", &found, &problem), -1);
+        ck_assert_ptr_nonnull(strstr(problem.text, "did you mean linked"));
+        ck_assert_int_eq(images_remove(&paths, "copied", false, &problem), 0);
+        ck_assert_int_eq(images_remove(&paths, "../images/linked", true, &problem), -1);
+        folders_remove();
+}
+END_TEST
+
 int main(void)
 {
         const struct run_test tests[] = {
@@ -306,6 +413,9 @@ int main(void)
                 { test_record_refuses, 1 },
                 { test_run_folder_of_somebody_else, 1 },
                 { test_read_only_folder, 1 },
+                { test_locks, 1 },
+                { test_disks, 1 },
+                { test_images, 1 },
         };
 
         return run_loop_tests("store", tests, array_size(tests));
