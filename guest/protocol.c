@@ -122,7 +122,9 @@ int protocol_parse_welcome(const uint8_t *p, size_t len, struct protocol_welcome
 
         if (!message)
                 return PROTOCOL_E_STRING;
-        if (get16(p) != PROTOCOL_VERSION || get16(p + 2) >= PROTOCOL_STATE_NR)
+        if (get16(p) != PROTOCOL_VERSION)
+                return PROTOCOL_E_VERSION;
+        if (get16(p + 2) >= PROTOCOL_STATE_NR)
                 return PROTOCOL_E_VALUE;
         ret->version = get16(p);
         ret->state = get16(p + 2);
@@ -260,6 +262,8 @@ const char *protocol_strerror(int error)
                 [PROTOCOL_E_STRING] = "malformed string",
                 [PROTOCOL_E_OPTION] = "malformed or unknown option",
                 [PROTOCOL_E_VALUE] = "value out of range",
+                [PROTOCOL_E_VERSION] =
+                        "another version of the agent's protocol: agent and client must be of one release",
         };
 
         _Static_assert(sizeof(texts) / sizeof(texts[0]) == PROTOCOL_E_NR, "one text for each error");

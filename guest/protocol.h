@@ -77,6 +77,7 @@ enum { /* what parsers and builders return */
        PROTOCOL_E_STRING,   /* a string that does not end, is too long, or a variable without '=' */
        PROTOCOL_E_OPTION,   /* options cut off, or one that is not known and must be */
        PROTOCOL_E_VALUE,    /* a number out of its range */
+       PROTOCOL_E_VERSION,  /* WELCOME with a version that HELLO did not offer */
        PROTOCOL_E_NR
 };
 

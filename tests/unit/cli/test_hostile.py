@@ -25,8 +25,8 @@ def frame(kind, payload=b'', request=1, flags=0, length=None):
     return struct.pack('<IHHII', len(payload) if length is None else length, kind, flags, request, 0) + payload
 
 
-def welcome():
-    return frame(WELCOME, struct.pack('<HHIQ', 1, 0, 65536, 63) + bytes(16) + b'x\0\0', 0)
+def welcome(version=1, capabilities=63, more=b''):
+    return frame(WELCOME, struct.pack('<HHIQ', version, 0, 65536, capabilities) + bytes(16) + b'x\0\0' + more, 0)
 
 
 def exits(status=0):
@@ -178,6 +178,27 @@ class Hostile(unittest.TestCase):
         self.agent(answers(error(8, 13, b'sh')))
         self.assertEqual(self.vmlet('exec', 'BOX', 'sh')[0], 126)
         self.assertIn(b'older', self.refused(answers(error(5, 0, b'')), 'top', 'BOX'))
+
+    def test_other_versions(self):
+        def says(*data):
+            def script(client):
+                line = b''
+                while not line.endswith(b'\n'):
+                    line += client.take(1)
+                client.say(b'OK 1\n')
+                for piece in data:
+                    client.say(piece)
+                client.take(1 << 20)
+            return script
+        self.assertIn(b'version', self.refused(says(welcome(version=2)), 'exec', 'BOX', 'true'))
+        words = b'the agent speaks version 2 of the protocol only'
+        self.assertIn(words, self.refused(says(error(2, 0, words, request=0)), 'exec', 'BOX', 'true'))
+        # A later one of this version says more at the ends of its answers, and can more.
+        self.agent(says(welcome(capabilities=2**64 - 1, more=b'later'), frame(STDOUT, b'x'), frame(EXIT, exits()[16:] + bytes(400))))
+        self.assertEqual(self.vmlet('exec', 'BOX', 'true'), (0, b'x', b''))
+        # An older one runs plain commands still.
+        self.agent(says(welcome(capabilities=3), frame(STDOUT, b'x'), frame(EXIT, exits()[16:56])))
+        self.assertEqual(self.vmlet('exec', 'BOX', 'true'), (0, b'x', b''))
 
     def test_statuses(self):
         self.agent(answers(frame(STDOUT, b'out\n'), frame(STDERR, b'err\n'), exits(3)))

@@ -435,7 +435,7 @@ START_TEST(test_welcome)
         ck_assert_int_eq(protocol_parse_welcome(p, len, &got), PROTOCOL_E_VALUE);
         p[2] = 0;
         p[0] = 2;
-        ck_assert_int_eq(protocol_parse_welcome(p, len, &got), PROTOCOL_E_VALUE);
+        ck_assert_int_eq(protocol_parse_welcome(p, len, &got), PROTOCOL_E_VERSION);
 }
 END_TEST
 
