@@ -172,7 +172,7 @@ static int run_all(struct boot *b, struct problem *p)
 {
         cleanup(fd_closep) int begun = lock_begin(b->sandbox->folder);
         struct session_result result = { 0 };
-        struct launch launch;
+        struct launch launch = LAUNCH_NONE;
         int status = begun < 0 ? problem_set(p, CLI_FAILED, "cannot lock %.300s: %s", b->sandbox->folder,
                                              strerror(-begun))
                                : start(b, &launch, p);

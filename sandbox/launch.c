@@ -20,6 +20,7 @@
 
 #include "sandbox/images.h"
 #include "sandbox/limits.h"
+#include "vmm/base/assert.h"
 #include "vmm/base/cleanup.h"
 
 #define WORDS_MAX 64u
@@ -148,6 +149,7 @@ static int spawn(const struct sandbox *s, struct words *w, const int *keep, pid_
         sigset_t none, all;
         int e;
 
+        ASSERT(w->items[0]);
         sigemptyset(&none);
         sigfillset(&all);
         posix_spawn_file_actions_init(&actions);

@@ -147,7 +147,8 @@ static int hand_over(struct reader *r)
         if (e == LOGS_E_BAD)
                 return problem_set(r->problem, SANDBOX_FAILED, "%s/%s is damaged behind byte %zu",
                                    r->sandbox->folder, names[r->config->which], at);
-        memmove(r->bytes, r->bytes + at, r->n - at);
+        if (at < r->n)
+                memmove(r->bytes, r->bytes + at, r->n - at);
         r->n -= at;
         return 0;
 }
