@@ -4,6 +4,7 @@
  * Runs:   the tool's only thread.
  * Limits: none of its own.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -42,6 +43,22 @@ static int unknown(const char *word)
         return cli_complain(NULL, &problem);
 }
 
+static const struct cli_command *find(const char *word)
+{
+        for (const struct cli_command *const *c = cli_commands; *c; c++)
+                if (!strcmp(word, (*c)->name))
+                        return *c;
+        return NULL;
+}
+
+static int finish(int status)
+{
+        if (!fflush(stdout))
+                return status;
+        fprintf(stderr, "vmlet: cannot write: %s\n", strerror(errno));
+        return CLI_FAILED;
+}
+
 int main(int argc, char **argv)
 {
         if (argc < 2) {
@@ -50,20 +67,24 @@ int main(int argc, char **argv)
         }
 
         const char *word = argv[1];
+        int status = 0;
 
-        if (!strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "help")) {
+        if (!strcmp(word, "help") && argc > 2) {
+                const struct cli_command *of = find(argv[2]);
+
+                if (!of)
+                        return unknown(argv[2]);
+                cli_help(of);
+        } else if (!strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "help")) {
                 help();
         } else if (!strcmp(word, "--version")) {
                 puts("vmlet " VMLET_VERSION);
         } else {
-                for (const struct cli_command *const *c = cli_commands; *c; c++) {
-                        if (!strcmp(word, (*c)->name)) {
-                                int status = (*c)->run(*c, argc - 1, argv + 1);
+                const struct cli_command *c = find(word);
 
-                                return fflush(stdout) ? CLI_FAILED : status;
-                        }
-                }
-                return unknown(word);
+                if (!c)
+                        return unknown(word);
+                status = c->run(c, argc - 1, argv + 1);
         }
-        return fflush(stdout) ? CLI_FAILED : 0;
+        return finish(status);
 }

@@ -106,29 +106,32 @@ bool parse_bool(const char *text, bool *ret)
         return false;
 }
 
-/* Levenshtein's distance, in one row. */
+static unsigned least(unsigned a, unsigned b)
+{
+        return a < b ? a : b;
+}
+
+/* Levenshtein's distance; two neighbours that changed places are one mistake too. */
 static unsigned distance(const char *a, const char *b)
 {
-        unsigned row[WORD_MAX + 1];
+        unsigned d[WORD_MAX + 1][WORD_MAX + 1];
         size_t la = strlen(a), lb = strlen(b);
 
         if (la > WORD_MAX || lb > WORD_MAX)
                 return WORD_MAX;
-        for (unsigned j = 0; j <= lb; j++)
-                row[j] = j;
-        for (unsigned i = 1; i <= la; i++) {
-                unsigned diagonal = row[0];
-
-                row[0] = i;
-                for (unsigned j = 1; j <= lb; j++) {
-                        unsigned change = diagonal + (a[i - 1] != b[j - 1]);
-                        unsigned step = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
-
-                        diagonal = row[j];
-                        row[j] = change < step ? change : step;
+        for (unsigned i = 0; i <= la; i++) {
+                for (unsigned j = 0; j <= lb; j++) {
+                        if (!i || !j) {
+                                d[i][j] = i + j;
+                                continue;
+                        }
+                        d[i][j] = least(least(d[i - 1][j], d[i][j - 1]) + 1,
+                                        d[i - 1][j - 1] + (a[i - 1] != b[j - 1]));
+                        if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                                d[i][j] = least(d[i][j], d[i - 2][j - 2] + 1);
                 }
         }
-        return row[lb];
+        return d[la][lb];
 }
 
 const char *parse_closest(const char *text, const char *const *words)

@@ -124,6 +124,7 @@ START_TEST(test_parse_suggests_what_was_meant)
 
         ck_assert_str_eq(parse_closest("kernl", words), "kernel");
         ck_assert_str_eq(parse_closest("memroy", words), "memory");
+        ck_assert_str_eq(parse_closest("rnu", (const char *const[]){ "rm", "run", NULL }), "run");
         ck_assert_ptr_null(parse_closest("frobnicate", words));
         ck_assert_ptr_null(parse_closest("", words));
         ck_assert_ptr_null(parse_closest("a-word-that-is-longer-than-all-that-we-know", words));
