@@ -92,11 +92,11 @@ static int explain_end(const struct boot *b, struct problem *p)
         life_look(b->sandbox, &status);
         if (life_is_alive(&status))
                 return -1;
-        if (status.has_main)
-                return status.code;
         *p = (struct problem){ 0 };
         if (!strcmp(status.reason, "lifetime"))
                 return problem_set(p, status.code, "sandbox %s: its lifetime is over", name);
+        if (status.has_main)
+                return status.code;
         return problem_set(p, CLI_FAILED, "sandbox %s ended: %.400s", name, status.reason);
 }
 
@@ -123,6 +123,16 @@ static void tell_end(const struct boot *b, int status, const struct problem *p)
                 events_tell_end(b->paths, b->sandbox);
 }
 
+/* The command has ended and with it the guest: did the lifetime end both? Return: as boot_run(). */
+static int after_command(const struct boot *b, const struct launch *l, int status, struct problem *p)
+{
+        struct life_status ended;
+
+        reap(l->pid); /* it powers itself off */
+        life_look(b->sandbox, &ended);
+        return strcmp(ended.reason, "lifetime") ? status : explain_end(b, p);
+}
+
 /* The command has ended, was left, or never began. */
 static int end(const struct boot *b, const struct launch *l, int status, bool left, struct problem *p)
 {
@@ -130,10 +140,10 @@ static int end(const struct boot *b, const struct launch *l, int status, bool le
                 return status;
         if (status < 0 && p->status == CLI_FAILED && is_ending(l->pid))
                 status = explain_end(b, p);
-        else if (status < 0 || b->record->temporary)
+        else if (status < 0 || (b->record->temporary && !b->record->lifetime_ns))
                 kill_monitor(b, l);
         else
-                reap(l->pid); /* it powers itself off */
+                status = after_command(b, l, status, p);
         tell_end(b, status, p);
         if (b->record->temporary)
                 store_drop(b->paths, b->sandbox);

@@ -125,8 +125,9 @@ static void on_exit_event(struct session *s, const struct protocol_exit *e)
                 loop_stop(s->loop);
                 return;
         }
-        if (e->kind == PROTOCOL_SIGNALLED && e->flags & PROTOCOL_EXIT_OOM)
-                fputs("vmlet: the guest ran out of memory: its kernel killed the command\n", stderr);
+        if (e->flags & PROTOCOL_EXIT_OOM)
+                fprintf(stderr, "vmlet: the guest ran out of memory: its kernel killed %s\n",
+                        e->kind == PROTOCOL_SIGNALLED ? "the command" : "a process of the command");
         finish(s, s->leaving                      ? s->leaving
                   : e->kind == PROTOCOL_SIGNALLED ? 128 + (int)e->value
                                                   : (int)e->value);

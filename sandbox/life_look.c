@@ -7,6 +7,7 @@
 #include "sandbox/life.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -136,12 +137,14 @@ static void look_ended(const struct sandbox *s, struct report *r, int read)
                 return;
         }
         status->state = as_it_should ? LIFE_EXITED : LIFE_FAILED;
-        if (status->has_main)
-                status->code = (int)r->main_value + (r->signalled ? 128 : 0);
-        else if (!strcmp(status->reason, "lifetime"))
+        if (!strcmp(status->reason, "lifetime"))
                 status->code = 124;
+        else if (status->has_main)
+                status->code = (int)r->main_value + (r->signalled ? 128 : 0);
+        else if (as_it_should)
+                status->code = r->vmm_status ? 128 + SIGKILL : 0; /* its power was cut */
         else
-                status->code = as_it_should ? 0 : SANDBOX_FAILED;
+                status->code = SANDBOX_FAILED;
 }
 
 static void look(const struct sandbox *s, bool may_live, struct life_status *ret)

@@ -120,7 +120,10 @@ def test_pause(user):
 
 def test_lifetime(user):
     status, _, err = user('run', '--rm', '-m', '64M', '--lifetime', '2s', user.image, 'sleep', '1000')
-    assert status in (124, 143) and user.left() == [], err
+    assert status == 124 and 'lifetime' in err and user.left() == [], err
+    assert user('run', '-m', '64M', '--disk', 'none', '--lifetime', '2s', '--name', 'kept', user.image, 'sleep', '1000')[0] == 124
+    assert user.ok('wait', 'kept') == '124\n'
+    user.ok('rm', 'kept')
     box = user.start('--lifetime', '2s')
     assert user.ok('wait', box) == '124\n' and user.state(box)['reason'] == 'lifetime'
 
