@@ -6,6 +6,7 @@
  */
 #include "cli/asked.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -64,6 +65,28 @@ static int take_defaults(struct asked *a, const struct paths *paths, struct prob
         return 0;
 }
 
+/* The words of a disk's limit; the monitor takes others too, which are not the user's to say. */
+static bool is_rate(const char *words)
+{
+        bool good = true;
+
+        while (good) {
+                size_t len = strcspn(words, ",");
+                char word[64];
+                uint64_t v = 0;
+
+                snprintf(word, sizeof(word), "%.*s", (int)(len < sizeof(word) ? len : sizeof(word)), words);
+                good = len < sizeof(word) &&
+                       ((!strncmp(word, "bw=", 3) && parse_size(word + 3, &v)) ||
+                        (!strncmp(word, "iops=", 5) && parse_u64(word + 5, &v))) &&
+                       v;
+                if (!words[len])
+                        return good;
+                words += len + 1;
+        }
+        return false;
+}
+
 static int read_sizes(struct asked *a, struct problem *p)
 {
         struct record *r = &a->record;
@@ -82,6 +105,11 @@ static int read_sizes(struct asked *a, struct problem *p)
                 return problem_set(p, CLI_FAILED, "--disk %.32s: write a size such as 8G, or none", a->disk);
         if (a->disk_rate && !r->disk_bytes)
                 return problem_set(p, CLI_FAILED, "--disk-rate: there is no disk; say --disk SIZE too");
+        if (a->disk_rate && !is_rate(a->disk_rate))
+                return problem_set(p, CLI_FAILED,
+                                   "--disk-rate %.64s: write bw=SIZE, iops=N or both, such as "
+                                   "bw=20M,iops=500",
+                                   a->disk_rate);
         if (a->cpu_shares && (a->cpu_shares < 2 || a->cpu_shares > 262144))
                 return problem_set(p, CLI_FAILED, "--cpu-shares: from 2 to 262144");
         if (a->pids > 4194304)

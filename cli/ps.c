@@ -104,6 +104,14 @@ static bool matches(const struct listing *l, const char *filter)
         return has_label(&l->record, value);
 }
 
+static bool is_state(const char *word)
+{
+        for (size_t i = 0; i < LIFE_STATE_NR; i++)
+                if (!strcmp(life_state_names[i], word))
+                        return true;
+        return false;
+}
+
 static int check_filters(const struct ps_options *o, struct problem *p)
 {
         static const char *const known[] = { "name=", "label=", "status=", "image=", "id=" };
@@ -117,6 +125,12 @@ static int check_filters(const struct ps_options *o, struct problem *p)
                         return problem_set(
                                 p, CLI_FAILED,
                                 "--filter %.64s: write name=, label=, status=, image= or id= and a value",
+                                o->filters.items[i]);
+                if (!strncmp(o->filters.items[i], "status=", 7) && !is_state(o->filters.items[i] + 7))
+                        return problem_set(
+                                p, CLI_FAILED,
+                                "--filter %.64s: write created, starting, running, paused, ending, "
+                                "exited, failed or killed",
                                 o->filters.items[i]);
         }
         return 0;

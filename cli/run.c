@@ -5,6 +5,7 @@
  * Limits: those of asked.h.
  */
 #include <stdio.h>
+#include <unistd.h>
 
 #include "cli/asked.h"
 #include "cli/boot.h"
@@ -24,7 +25,7 @@ static const struct cli_option options[] = {
         { 0, "disk", CLI_TEXT, "SIZE|none", offsetof(struct asked, disk),
           "for what the guest writes (8G; with --rm none: in memory)" },
         { 0, "disk-rate", CLI_TEXT, "WORDS", offsetof(struct asked, disk_rate),
-          "limit of that disk, such as bw=20M/s,iops=500" },
+          "limit of that disk, a second, such as bw=20M,iops=500" },
         { 'e', "env", CLI_LIST, "NAME[=VALUE]", offsetof(struct asked, env_words),
           "set a variable; without a value, the one of this shell" },
         { 0, "env-file", CLI_LIST, "FILE", offsetof(struct asked, env_files),
@@ -68,6 +69,8 @@ static int start(struct asked *a, const struct paths *paths, struct problem *p)
         if (!a->detach && !a->record.args.nr)
                 return problem_set(p, CLI_FAILED,
                                    "which command? For a shell use -it, to leave the sandbox running -d");
+        if (a->tty && a->interactive && !a->detach && !isatty(0))
+                return problem_set(p, CLI_FAILED, "-it: standard input is no terminal: leave out -t");
         a->record.watched = boot.watch;
         if (asked_make(a, paths, &s, &boot.lock, p))
                 return -1;

@@ -101,8 +101,25 @@ def test_names(user):
     assert 'not found' in user.fails('run', '--rm', 'no-such-image', 'true')
     assert 'which command' in user.fails('run', user.image)
     for options in (['--cpus', '0'], ['--cpus', 'x'], ['-m', '1M'], ['--disk', '0'], ['--disk', 'x'], ['-l', '=x'], ['--cpu-shares', '1'],
-                    ['--env-file', '/no/such'], ['--lifetime', '5']):
+                    ['--env-file', '/no/such'], ['--lifetime', '5'], ['--disk-rate', 'x'], ['--disk-rate', 'bw=1M,ro'],
+                    ['--disk-rate', 'iops=5,'], ['--disk-rate', 'bw=0']):
         user.fails('create', *options, user.image)
+    user.ok('create', '--disk', '64M', '--disk-rate', 'bw=20M,iops=500', user.image)
+    assert 'no terminal' in user.fails('run', '-it', user.image)
+    assert 'paused' in user.fails('ps', '--filter', 'status=foo')
+    assert 'did you mean run?' in user.fails('rnu') and 'did you mean run?' in user.fails('help', 'rnu')
+    assert user.ok('help', 'run') == user.ok('run', '--help')
+    with open('/dev/full', 'wb') as full:
+        tool = user.popen('ps', stdout=full)
+        assert 'cannot write: No space left' in tool.communicate()[1].decode() and tool.returncode == 125
+
+
+def test_what_has_killed_it(user):
+    user.start('--name', 'box')
+    status, _, err = user('exec', 'box', 'sh', '-c', 'grep x /dev/zero; exit 4')
+    assert status == 4 and 'ran out of memory: its kernel killed a process of the command' in err, err
+    user.ok('kill', 'box')
+    assert user.ok('wait', 'box') == '137\n'
 
 
 def test_full_disk(user):
