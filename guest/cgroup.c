@@ -24,10 +24,11 @@
 #define KEPT_MAX  32u /* more are removed when they are empty */
 #define MOVES_MAX 16u /* rounds; whoever forks faster than that stays where it is */
 
-enum file { FILE_EVENTS, FILE_CPU, FILE_PEAK, FILE_MEMORY, FILE_OOM, FILE_IO, FILE_NR };
+enum file { FILE_EVENTS, FILE_CPU, FILE_PEAK, FILE_MEMORY, FILE_OOM, FILE_IO, FILE_MAX, FILE_HIGH, FILE_NR };
 
 static const char *const names[] = {
-        "cgroup.events", "cpu.stat", "memory.peak", "memory.current", "memory.events", "io.stat",
+        "cgroup.events", "cpu.stat", "memory.peak", "memory.current",
+        "memory.events", "io.stat",  "memory.max",  "memory.high",
 };
 
 _Static_assert(sizeof(names) / sizeof(names[0]) == FILE_NR, "one name for each file");
@@ -387,10 +388,22 @@ void cgroup_move_rest(struct cgroup *cg)
                 close(folder);
 }
 
+/* Root in the guest may have limited his own group; the next command is not to live with that. */
+static bool is_unlimited(struct cgroup *cg)
+{
+        char text[32];
+
+        read_file(cg, FILE_MAX, text, sizeof(text));
+        if (text[0] >= '0' && text[0] <= '9')
+                return false;
+        read_file(cg, FILE_HIGH, text, sizeof(text));
+        return text[0] < '0' || text[0] > '9';
+}
+
 void cgroup_give_back(struct cgroup *cg, bool good)
 {
         char path[48];
-        bool keep = good && !cg->frozen && cg - groups < (ptrdiff_t)KEPT_MAX;
+        bool keep = good && !cg->frozen && cg - groups < (ptrdiff_t)KEPT_MAX && is_unlimited(cg);
 
         cg->used = false;
         if (keep) {

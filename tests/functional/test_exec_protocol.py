@@ -99,6 +99,28 @@ def test_each_in_a_group_of_its_own(vm):
         assert a.ping() == 0
 
 
+def test_root_breaks_groups(vm):
+    """Root in the guest may do to the groups what he likes: the next command runs in one that works."""
+    vm.boot()
+    own = 'cd /sys/fs/cgroup/$(cut -d: -f3 /proc/self/cgroup); '
+    with Agent(vm.vsock_path) as a:
+        assert a.run('cut -d" " -f19 /proc/1/stat').out == b'-20\n', 'the agent goes before all commands'
+        for script in ('rmdir /sys/fs/cgroup/vmlet/user/[0-9]* 2>/dev/null; true',
+                       own + 'mkdir a; echo $$ > a/cgroup.procs; echo +memory > cgroup.subtree_control; sleep 4321 & true',
+                       own + 'mkdir -p a/b/c; echo $$ > a/b/c/cgroup.procs; true',
+                       own + 'echo 1 > cgroup.freeze',
+                       own + '(sleep 0.3; echo 1 > cgroup.freeze) & true',
+                       own + 'echo 10000000 > memory.max; echo 0 > pids.max; true',
+                       own + 'echo 1 > cgroup.kill',
+                       'echo $$ > /sys/fs/cgroup/cgroup.procs; sleep 0.1; exit 0',
+                       'umount -l /sys/fs/cgroup; true'):
+            assert a.run(script, options=timeout(3000)).status in (0, -signal.SIGKILL)
+            assert not running(vm, 'sleep')
+            for _ in range(2):
+                assert a.run('head -c 30000000 /dev/zero | tail -c 20000000 | wc -c; exit 5').status == 5, script
+        assert a.ping() == 0
+
+
 def test_what_it_used(vm):
     vm.boot(memory='256M')
     with Agent(vm.vsock_path) as a:

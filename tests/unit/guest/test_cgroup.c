@@ -126,10 +126,17 @@ START_TEST(test_strange_groups)
         ck_assert(!cgroup_is_empty(cg));
         put_file("user/1/cgroup.events", "populated 0\nfrozen 1\n");
         ck_assert(cgroup_is_empty(cg));
-        cgroup_give_back(cg, true); /* frozen: a command would stop before its program */
+        cgroup_give_back(cg, true);        /* frozen: a command would stop before its program */
+        for (uint32_t i = 2; i < 4; i++) { /* one with a limit: the next is not to live with it */
+                ck_assert_ptr_eq(cgroup_take(), cg);
+                ck_assert_uint_eq(cgroup_number(cg), i);
+                fill(cg, 1, 1);
+                put_file(i == 2 ? "user/2/memory.max" : "user/3/memory.high", "4096\n");
+                cgroup_give_back(cg, true);
+        }
         ck_assert_ptr_eq(cgroup_take(), cg);
-        ck_assert_uint_eq(cgroup_number(cg), 2);
-        put_file("user/2/cpu.stat", "user_usec 99999999999999999999999999\nsystem_usec x\n");
+        ck_assert_uint_eq(cgroup_number(cg), 4);
+        put_file("user/4/cpu.stat", "user_usec 99999999999999999999999999\nsystem_usec x\n");
         cgroup_read(cg, &u);
         ck_assert_uint_eq(u.system_us, 0);
         cgroup_give_back(cg, false);
