@@ -157,7 +157,7 @@ START_TEST(test_report)
                 { "root_free_bytes", 0, 1ull << 60 },
                 { "net_received_bytes", 0, 1ull << 60 },
                 { "net_sent_bytes", 0, 1ull << 60 },
-                { "agent_memory_bytes", 1, 1 << 20 },
+                { "agent_memory_bytes", 1, 1 << 26 },
                 { "agent_descriptors", 3, 64 },
                 { "frozen", 0, 0 },
         };
