@@ -21,12 +21,18 @@
 
 #define MEMORY_DEFAULT (512ull << 20)
 #define MEMORY_MIN     (32ull << 20)
+#define MEMORY_MAX     (1ull << 40)
 #define MEMORY_UNIT    (2ull << 20)
 #define DISK_DEFAULT   (8ull << 30)
 
 /* What a person who named no command gets: the best shell there is. */
 static const char *const shell[] = { "/bin/sh", "-c",
                                      "command -v bash >/dev/null && exec bash -l; exec sh -l" };
+
+bool asked_is_shell(const struct record_list *args)
+{
+        return args->nr == array_size(shell) && !strcmp(args->items[2], shell[2]);
+}
 
 static int read_env(struct asked *a, struct problem *p)
 {
@@ -95,8 +101,8 @@ static int read_sizes(struct asked *a, struct problem *p)
         if (a->cpus && !limits_parse_cpus(a->cpus, &r->cpus_milli))
                 return problem_set(p, CLI_FAILED, "--cpus %.32s: write 2 or 1.5, from 0.01 to 255", a->cpus);
         r->memory_bytes = a->memory_bytes ? a->memory_bytes : MEMORY_DEFAULT;
-        if (r->memory_bytes < MEMORY_MIN || r->memory_bytes > UINT64_MAX / 2)
-                return problem_set(p, CLI_FAILED, "--memory: at least 32M");
+        if (r->memory_bytes < MEMORY_MIN || r->memory_bytes > MEMORY_MAX)
+                return problem_set(p, CLI_FAILED, "--memory: from 32M to 1T");
         r->memory_bytes = (r->memory_bytes + MEMORY_UNIT - 1) / MEMORY_UNIT * MEMORY_UNIT;
         r->disk_bytes = a->rm ? 0 : DISK_DEFAULT;
         if (a->disk && !strcmp(a->disk, "none"))

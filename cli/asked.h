@@ -30,6 +30,9 @@ int must_check asked_read(const struct cli_command *command, int argc, char **ar
                           struct asked *a, struct problem *p);
 void asked_fini(struct asked *a);
 
+/* asked_is_shell() - is that what -it gives whoever named no command? */
+bool asked_is_shell(const struct record_list *args);
+
 /* asked_make() - the sandbox, within the user's limits. Return: 0 and its lock, or -1 with @p. */
 int must_check asked_make(struct asked *a, const struct paths *paths, struct sandbox *ret, int *ret_lock,
                           struct problem *p);

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "cli/asked.h"
+
 void listing_fill(const struct sandbox *s, struct listing *ret)
 {
         *ret = (struct listing){ .sandbox = *s };
@@ -61,6 +63,10 @@ const char *listing_command(const struct listing *l, char *ret, size_t size)
         size_t n = 0;
 
         *ret = 0;
+        if (asked_is_shell(args)) {
+                snprintf(ret, size, "(a shell)");
+                return ret;
+        }
         for (size_t i = 0; i < args->nr && n < size - 1; i++)
                 n += (size_t)snprintf(ret + n, size - n, "%s%s", i ? " " : "", args->items[i]);
         return ret;

@@ -39,10 +39,18 @@ int images_program_file(const char *name, char ret[static PATHS_MAX])
 
 static int absolute(const char *path, const char *what, char **ret, struct problem *p)
 {
+        struct stat st;
+
         *ret = realpath(path, NULL);
         if (!*ret)
                 return problem_set(p, SANDBOX_FAILED, "%s '%.300s': %s", what, path,
                                    errno == ENOENT ? "no such file" : strerror(errno));
+        if (!stat(*ret, &st) && S_ISDIR(st.st_mode)) {
+                freep(ret);
+                *ret = NULL;
+                return problem_set(p, SANDBOX_FAILED, "%s '%.300s' is a folder; a file is needed", what,
+                                   path);
+        }
         return 0;
 }
 

@@ -97,10 +97,11 @@ def test_names(user):
         err = user.fails(command, 'fo', *(['true'] if command == 'exec' else []))
         assert "sandbox 'fo' not found; did you mean foo?" in err
         assert 'not found' in user.fails(command, 'nothing-like-it', *(['true'] if command == 'exec' else []))
+    assert 'is a folder' in user.fails('create', '/tmp')
     assert "'no/such'" in user.fails('run', '--rm', 'no/such', 'true')
     assert 'not found' in user.fails('run', '--rm', 'no-such-image', 'true')
     assert 'which command' in user.fails('run', user.image)
-    for options in (['--cpus', '0'], ['--cpus', 'x'], ['-m', '1M'], ['--disk', '0'], ['--disk', 'x'], ['-l', '=x'], ['--cpu-shares', '1'],
+    for options in (['--cpus', '0'], ['--cpus', 'x'], ['-m', '1M'], ['-m', '2T'], ['--disk', '0'], ['--disk', 'x'], ['-l', '=x'], ['--cpu-shares', '1'],
                     ['--env-file', '/no/such'], ['--lifetime', '5'], ['--disk-rate', 'x'], ['--disk-rate', 'bw=1M,ro'],
                     ['--disk-rate', 'iops=5,'], ['--disk-rate', 'bw=0']):
         user.fails('create', *options, user.image)

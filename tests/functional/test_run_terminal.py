@@ -11,6 +11,9 @@ def test_left_and_taken_up(user, terminal):
     t.wait_for('left running: vmlet attach box\r')
     t.end(0)
     assert user.state('box')['state'] == 'running'
+    t = terminal(*own, *user.words('create', '-it', user.image))
+    t.end(0)
+    assert '(a shell)' in user.ok('ps', '-a')
     t = terminal(*own, *user.words('attach', 'box'))
     t.type('echo "<$n>"; exit 9\r')
     t.wait_for('<kept>')
