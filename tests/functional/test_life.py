@@ -3,10 +3,12 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import time
 
+import pytest
 from sandboxes import small_image, user          # noqa: F401  pylint: disable=unused-import
 
 
@@ -244,3 +246,47 @@ def test_version(user):
     told = json.loads(user.ok('version', '--json'))
     assert told['protocol'] == 1 and told['kernel'] == os.path.realpath(user.kernel / 'vmlinux')
     assert told['vmlet'] in user.ok('version') and told['vmlet'] in user.ok('--version')
+
+
+def test_runtime_folder_is_gone(user):
+    """As after a restart of the host."""
+    box = user.start(command=('sleep', '1000'))
+    user.ok('kill', box)
+    shutil.rmtree(user.run_folder)
+    assert user.state(box)['state'] == 'exited'
+    user.ok('start', box)
+    assert user.ok('exec', box, 'echo', 'x') == 'x\n'
+
+
+def test_two_kinds_of_users(user):
+    """Without root: all of it but the limits of processor time, and that is told."""
+    if os.geteuid():
+        return
+    user.folder.chmod(0o755)
+    kvm = os.stat('/dev/kvm')
+    home = user.folder / 'other'
+    home.mkdir()
+    shutil.copy(user.image, home / 'img')
+    shutil.copy(user.kernel / 'vmlinux', home)
+    for path in (home, home / 'img', home / 'vmlinux'):
+        os.chown(path, 1234, 1234)
+    env = {'HOME': str(home), 'PATH': os.environ['PATH'], 'VMLET_KERNEL': str(home / 'vmlinux')}
+
+    def run(*words):
+        return subprocess.run(user.words(*words), env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              user=1234, group=1234, extra_groups=[kvm.st_gid], check=False, timeout=120)
+
+    if run('version').returncode or not kvm.st_mode & 0o060:
+        pytest.skip('a user can use neither the programs nor /dev/kvm here')
+    try:
+        done = run('run', '--rm', '-m', '64M', '--cpus', '0.5', home / 'img', 'echo', 'x')
+        assert (done.returncode, done.stdout) == (0, b'x\n') and b'not held' in done.stderr, done
+        assert os.stat('/tmp/vmlet-1234').st_mode & 0o777 == 0o700
+        box = run('run', '-d', '-m', '64M', '--disk', 'none', home / 'img').stdout.decode().strip()
+        assert (home / '.local/share/vmlet/sandboxes' / box).is_dir()
+        assert run('exec', box, 'echo', 'x').stdout == b'x\n' and run('rm', '-f', box).returncode == 0
+        os.chown('/tmp/vmlet-1234', 0, 0)
+        done = run('run', '--rm', '-m', '64M', home / 'img', 'true')
+        assert done.returncode == 125 and b'belongs to user 0' in done.stderr
+    finally:
+        shutil.rmtree('/tmp/vmlet-1234', ignore_errors=True)
