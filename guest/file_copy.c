@@ -173,8 +173,11 @@ static int copy_file(const struct protocol_file *req, bool exclusive)
         struct file_temporary t;
         struct stat st, old;
         int from = open(req->path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-        int r = from < 0 || fstat(from, &st) ? -errno : file_temporary_open(&t, req->to, exclusive, &old);
+        int r;
 
+        if (from < 0 || fstat(from, &st))
+                return -errno;
+        r = file_temporary_open(&t, req->to, exclusive, &old);
         if (r)
                 return r;
         r = copy_data(from, t.fd, st.st_size);

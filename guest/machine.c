@@ -48,8 +48,8 @@ static bool begins(const char *line, size_t len, const char *word)
         return len > n && !memcmp(line, word, n) && (line[n] == ' ' || line[n] == ':');
 }
 
-/* A short file of one of the kernel's file systems. Return: its text, "" if it cannot be read. */
-static const char *read_short(const char *path, char text[256])
+/* A short file of one of the kernel's file systems: its text, "" if it cannot be read. Return: its length. */
+static size_t read_short(const char *path, char text[256])
 {
         int fd = open(path, O_RDONLY | O_CLOEXEC);
         ssize_t n = fd >= 0 ? read(fd, text, 255) : 0;
@@ -57,7 +57,7 @@ static const char *read_short(const char *path, char text[256])
         if (fd >= 0)
                 close(fd);
         text[n > 0 ? n : 0] = 0;
-        return text;
+        return n > 0 ? (size_t)n : 0;
 }
 
 struct report {
@@ -167,8 +167,7 @@ static uint64_t count_tasks(void)
         char text[256];
         uint64_t n;
 
-        (void)read_short(USERS "pids.current", text);
-        read_fields(text, strlen(text), 0, &n, 1);
+        read_fields(text, read_short(USERS "pids.current", text), 0, &n, 1);
         return n;
 }
 
@@ -257,7 +256,7 @@ bool machine_wait_frozen(struct child *c, const uint8_t *payload, uint32_t len)
                 text[n > 0 ? n : 0] = 0;
                 if (strstr(text, "frozen 1"))
                         return child_done(c);
-                if (*read_short(USERS "cgroup.freeze", text) != '1')
+                if (!read_short(USERS "cgroup.freeze", text) || text[0] != '1')
                         return child_fail(c, PROTOCOL_FAULT_SYSTEM, ECANCELED,
                                           CHILD_WORDS("somebody else let the guest go on"));
                 poll(&events, 1, FREEZE_MS);

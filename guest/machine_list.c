@@ -132,7 +132,7 @@ static bool read_stat(const struct list *l, int dir, struct protocol_process *p,
 {
         char text[1024], *field;
         uint64_t f[STAT_NR] = { 0 };
-        size_t n = 0;
+        size_t n;
 
         if (!read_at(dir, "stat", text, sizeof(text)))
                 return false;
@@ -142,11 +142,12 @@ static bool read_stat(const struct list *l, int dir, struct protocol_process *p,
         if (!open || !close || close < open || close[1] != ' ')
                 return false;
         *close = 0;
-        memcpy(comm, "[", 2);
-        strncat(comm, open + 1, 16);
-        strcat(comm, "]");
+        n = strnlen(open + 1, 16);
+        comm[0] = '[';
+        memcpy(comm + 1, open + 1, n);
+        memcpy(comm + 1 + n, "]", 2);
         p->state = close[2];
-        for (field = close + 2; field && n < STAT_NR; field = strchr(field, ' '), n++)
+        for (n = 0, field = close + 2; field && n < STAT_NR; field = strchr(field, ' '), n++)
                 f[n] = number(*field == ' ' ? ++field : field);
         p->ppid = (uint32_t)f[STAT_PPID];
         p->cpu_us = (f[STAT_UTIME] + f[STAT_STIME]) * US_PER_TICK;
@@ -163,7 +164,7 @@ static void read_command(int dir, char *to, size_t size, const char *comm)
         while (n && !to[n - 1])
                 n--;
         if (!n)
-                strcpy(to, comm);
+                memcpy(to, comm, strlen(comm) + 1);
         for (size_t i = 0; i < n; i++) {
                 if (!to[i])
                         to[i] = ' ';
@@ -175,13 +176,14 @@ static void add_process(struct list *l, int dir, uint32_t pid)
         char comm[20], cgroup[256], command[PROTOCOL_PROCESS_COMMAND_MAX + 1];
         struct protocol_process p = { .pid = pid, .command = command };
         struct stat owner;
+        size_t n;
 
         if (fstat(dir, &owner) || !read_stat(l, dir, &p, comm))
                 return;
-        read_at(dir, "cgroup", cgroup, sizeof(cgroup));
+        n = read_at(dir, "cgroup", cgroup, sizeof(cgroup));
         if (!strcmp(cgroup, ROOT_CGROUP) && cgroup_user() >= 0) /* the agent's own: commands are in theirs */
                 return;
-        if (!strncmp(cgroup, EXEC_CGROUP, sizeof(EXEC_CGROUP) - 1))
+        if (n >= sizeof(EXEC_CGROUP) && !memcmp(cgroup, EXEC_CGROUP, sizeof(EXEC_CGROUP) - 1))
                 p.proc = exec_of_cgroup((uint32_t)number(cgroup + sizeof(EXEC_CGROUP) - 1));
         read_command(dir, command, sizeof(command), comm);
         p.uid = owner.st_uid;

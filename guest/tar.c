@@ -176,11 +176,10 @@ int tar_parse_record(const char *p, size_t len, struct tar_text *ret_key, struct
                      size_t *ret_size)
 {
         const char *space = memchr(p, ' ', len < 20 ? len : 20);
-        size_t digits = space ? (size_t)(space - p) : 0;
         uint64_t size;
 
-        if (tar_parse_number((struct tar_text){ p, digits }, len, &size) || size < digits + 4 ||
-            p[size - 1] != '\n')
+        if (!space || tar_parse_number((struct tar_text){ p, (size_t)(space - p) }, len, &size) ||
+            size < (size_t)(space - p) + 4 || p[size - 1] != '\n')
                 return TAR_E_RECORD;
 
         const char *key = space + 1, *end = p + size - 1, *equals = memchr(key, '=', (size_t)(end - key));
@@ -223,15 +222,14 @@ int tar_apply_record(struct tar_text key, struct tar_text value, struct tar_head
 
 int tar_map_add(struct tar_map *m, uint64_t offset, uint64_t len)
 {
-        struct tar_extent *last = m->nr ? &m->extents[m->nr - 1] : NULL;
-        uint64_t end = last ? last->offset + last->len : 0;
+        uint64_t end = m->nr ? m->extents[m->nr - 1].offset + m->extents[m->nr - 1].len : 0;
 
         if (offset > SIZE_LIMIT || len > SIZE_LIMIT - offset || offset < end)
                 return TAR_E_SPARSE;
         if (!len)
                 return TAR_OK; /* a hole at the end is said so */
-        if (last && offset == end) {
-                last->len += len;
+        if (m->nr && offset == end) {
+                m->extents[m->nr - 1].len += len;
                 return TAR_OK;
         }
         if (m->nr == m->max)
@@ -322,7 +320,7 @@ bool tar_put_header(uint8_t block[TAR_BLOCK], const struct tar_header *h)
         fits &= put_octal(block + AT_MTIME, LONG_SIZE, h->mtime < 0 ? UINT64_MAX : (uint64_t)h->mtime);
         block[AT_KIND] = (uint8_t)h->kind;
         fits &= put_text(block + AT_LINK, NAME_SIZE, h->link);
-        memcpy(block + AT_MAGIC, "ustar\00000", 8);
+        put_text(block + AT_MAGIC, 8, (struct tar_text){ "ustar\00000", 8 });
         fits &= put_text(block + AT_UNAME, OWNER_SIZE - 1, h->uname);
         fits &= put_text(block + AT_GNAME, OWNER_SIZE - 1, h->gname);
         fits &= put_octal(block + AT_MAJOR, ID_SIZE, h->major);
@@ -356,10 +354,10 @@ size_t tar_put_record(char *out, size_t room, const char *key, const void *value
                 return size;
         out += tar_put_number(out, size);
         *out++ = ' ';
-        memcpy(out, key, key_len);
-        out[key_len] = '=';
-        memcpy(out + key_len + 1, value, len);
-        out[key_len + 1 + len] = '\n';
+        out = mempcpy(out, key, key_len);
+        *out++ = '=';
+        out = mempcpy(out, value, len);
+        *out = '\n';
         return size;
 }
 

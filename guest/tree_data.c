@@ -129,8 +129,8 @@ static int read_map(struct tree_unpack *u, struct tar_header *h)
         uint64_t left = h->size, n, value, padding;
         int r = read_line(u, &left, &n);
 
-        if (!r && n > TREE_MAP_MAX)
-                r = TAR_E_SPARSE;
+        if (r || n > TREE_MAP_MAX)
+                return r ? r : TAR_E_SPARSE;
         for (n *= 2; !r && n; n--) {
                 r = read_line(u, &left, &value);
                 if (!r)

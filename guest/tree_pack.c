@@ -235,34 +235,40 @@ static int find_extents(struct tree_pack *p, int fd, uint64_t size)
         return nr == 1 && p->extents[0].len == size ? -1 : nr;
 }
 
-/* The map in decimal lines at @out, or its length only. */
+/* Appends a line to what is in @out, @len bytes. Return: the new length. Without @out only that. */
+static size_t put_line(char *out, size_t len, uint64_t n)
+{
+        char line[21];
+        size_t digits = tar_put_number(line, n);
+
+        line[digits++] = '\n';
+        if (out)
+                memcpy(out + len, line, digits);
+        return len + digits;
+}
+
+/* The map in decimal lines at @out, or its length only: how many entries, and each one's offset and length. */
 static size_t put_map(const struct tree_pack *p, int nr, uint64_t size, char *out)
 {
-        const struct tar_extent *last = nr ? &p->extents[nr - 1] : NULL;
-        bool ends_in_hole = !last || last->offset + last->len < size;
-        char line[21];
-        size_t len = 0;
+        uint64_t end = nr ? p->extents[nr - 1].offset + p->extents[nr - 1].len : 0;
+        size_t len = put_line(out, 0, (uint64_t)nr + (end < size));
 
-        for (int i = -1; i < 2 * (nr + ends_in_hole); i++) {
-                const struct tar_extent *e = &p->extents[i / 2];
-                uint64_t n = i < 0         ? (uint64_t)(nr + ends_in_hole)
-                             : i / 2 == nr ? (i % 2 ? 0 : size)
-                             : i % 2       ? e->len
-                                           : e->offset;
-                size_t digits = tar_put_number(line, n);
-
-                line[digits++] = '\n';
-                if (out)
-                        memcpy(out + len, line, digits);
-                len += digits;
+        for (int i = 0; i < nr; i++) {
+                len = put_line(out, len, p->extents[i].offset);
+                len = put_line(out, len, p->extents[i].len);
+        }
+        if (end < size) { /* it ends in a hole */
+                len = put_line(out, len, size);
+                len = put_line(out, len, 0);
         }
         return len;
 }
 
-static int put_sparse(struct tree_pack *p, int fd, struct tar_header *h, int nr)
+static int put_sparse(struct tree_pack *p, int fd, const struct tar_header *h, int nr)
 {
         static const char version[][20] = { "GNU.sparse.major", "GNU.sparse.minor" };
         char name[sizeof(SPARSE_FOLDER) + 64] = SPARSE_FOLDER;
+        struct tar_header member = *h;
         uint64_t size = h->size;
         size_t map_len = put_map(p, nr, size, NULL), base = h->name.len;
         int r = record_number(p, version[0], 1);
@@ -276,12 +282,12 @@ static int put_sparse(struct tree_pack *p, int fd, struct tar_header *h, int nr)
         while (base && h->name.s[base - 1] != '/' && h->name.len - base < 64)
                 base--;
         memcpy(name + sizeof(SPARSE_FOLDER) - 1, h->name.s + base, h->name.len - base);
-        h->name = (struct tar_text){ name, sizeof(SPARSE_FOLDER) - 1 + h->name.len - base };
-        h->size = map_len + -map_len % TAR_BLOCK;
+        member.name = (struct tar_text){ name, sizeof(SPARSE_FOLDER) - 1 + h->name.len - base };
+        member.size = map_len + -map_len % TAR_BLOCK;
         for (int i = 0; i < nr; i++)
-                h->size += p->extents[i].len;
+                member.size += p->extents[i].len;
         if (!r)
-                r = put_member(p, h);
+                r = put_member(p, &member);
         if (r)
                 return r;
         put_map(p, nr, size, p->pax); /* its room is free, and enough */
@@ -290,7 +296,7 @@ static int put_sparse(struct tree_pack *p, int fd, struct tar_header *h, int nr)
                 r = pad(p, map_len);
         for (int i = 0; !r && i < nr; i++)
                 r = put_data(p, fd, p->extents[i].offset, p->extents[i].len);
-        return r ? r : pad(p, h->size);
+        return r ? r : pad(p, member.size);
 }
 
 static int put_file(struct tree_pack *p, int fd, const struct stat *st, struct tar_header *h)

@@ -138,6 +138,8 @@ static int hand_over(struct reader *r)
         size_t at = 0;
         int e;
 
+        if (!r->n) /* nor is there room for any */
+                return 0;
         for (; !(e = next(r, at, &record)); at += record.size) {
                 for (; r->skip && record.len; record.bytes++, record.len--)
                         r->skip -= *record.bytes == '\n';

@@ -101,14 +101,10 @@ static int run(struct vm_config *c, struct timeline *timeline, char **argv, stru
 
         if (c->exit_path && exit_file_open(&end, c->exit_path, p))
                 return complain(p, c);
-        if (run_init(&life, c, timeline, p) || open_log(c, p))
-                status = p->status;
-        else if (c->api_path)
-                status = serve_run(&life, argv, p);
-        else if (run_start(&life, p))
+        if (run_init(&life, c, timeline, p) || open_log(c, p) || (!c->api_path && run_start(&life, p)))
                 status = p->status;
         else
-                status = run_to_end(&life, p);
+                status = c->api_path ? serve_run(&life, argv, p) : run_to_end(&life, p);
         run_fini(&life);
         (void)complain(p, c);
         exit_file_write(&end, status, p->text, &life.end);

@@ -35,5 +35,5 @@ struct output_piece {
  * @ret_used: bytes that were taken, at least 1
  * Return: 0, or a positive PROTOCOL_E_: then the stream makes no more sense.
  */
-int output_parse(struct output_parser *parser, const uint8_t *bytes, size_t n, size_t *ret_used,
+int output_parse(struct output_parser *o, const uint8_t *bytes, size_t n, size_t *ret_used,
                  struct output_piece *ret);

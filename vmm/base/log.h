@@ -41,10 +41,10 @@ void log_adjust(int level, bool origin);
 void log_redirect(int fd);
 
 /*
- * log_set_sink() - from now on lines go to @write instead of a descriptor. Before any thread starts.
- * @write: any thread, several at once; returns whether the line was written
+ * log_set_sink() - from now on lines go to @sink instead of a descriptor. Before any thread starts.
+ * @sink: any thread, several at once; returns whether the line was written
  */
-void log_set_sink(bool (*write)(void *ctx, const char *line, size_t len), void *ctx);
+void log_set_sink(bool (*sink)(void *ctx, const char *line, size_t len), void *ctx);
 
 /* Lines so far; any thread. */
 struct log_stats {

@@ -16,8 +16,10 @@
 #include "tests/unit/guest/engine.h"
 #include "tests/unit/run.h"
 
+#define FRAME_ROOM (PROTOCOL_HEADER_SIZE + 12288)
+
 static struct engine engine;
-static uint8_t frame_bytes[PROTOCOL_HEADER_SIZE + 12288], answer[PROTOCOL_DATA_MAX];
+static uint8_t answer[PROTOCOL_DATA_MAX];
 static struct protocol_frame frame;
 
 static void send_all(int fd, const void *bytes, size_t len)
@@ -62,7 +64,7 @@ static void expect_status(int fd, uint32_t id, const char *name)
 
 START_TEST(test_one_after_the_other)
 {
-        uint8_t bytes[3 * sizeof(frame_bytes)];
+        uint8_t bytes[3 * FRAME_ROOM];
         size_t len = protocol_put_hello(bytes, 0);
         int fd;
 
@@ -100,7 +102,7 @@ END_TEST
 
 START_TEST(test_refused)
 {
-        uint8_t bytes[sizeof(frame_bytes)];
+        uint8_t bytes[FRAME_ROOM];
         size_t len = protocol_put_hello(bytes, 0);
         struct protocol_error error;
         int fd;
