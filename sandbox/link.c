@@ -112,8 +112,8 @@ static void fail_unanswered(struct link *l)
         else
                 (void)!problem_set(
                         &l->problem, LINK_FAILED,
-                        "%.200s: the agent does not answer within %llu s: is the guest still booting, "
-                        "or without an agent?",
+                        "%.200s: the agent does not answer within %llu s: is it paused, is the guest "
+                        "still booting, or without an agent?",
                         l->name, s);
         end(l);
 }

@@ -113,6 +113,7 @@ def test_pause(user):
     user.ok('pause', box)
     assert user.state(box)['state'] == 'paused'
     user.ok('pause', box)
+    assert 'paused' in user.fails('exec', box, 'true')
     user.ok('unpause', box)
     assert user.state(box)['state'] == 'running' and user.ok('exec', box, 'echo', 'x') == 'x\n'
     user.ok('pause', box)
