@@ -231,8 +231,10 @@ bool conn_run(struct conn *c)
         if (c->fd < 0)
                 return false;
         if (c->worker) {
-                if (c->hangup && !c->worker_half_closes)
+                if (c->hangup && !c->worker_half_closes) {
                         kill(c->worker, SIGTERM);
+                        kill(c->worker, SIGCONT); /* who is its user by now may have stopped it */
+                }
                 return false;
         }
         if (c->connecting && !conn_log_connected(c))

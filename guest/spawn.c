@@ -1,7 +1,7 @@
 /*
  * Spawn: turns a checked EXEC request into a process.
  * Input:  struct protocol_exec (checked, its strings hostile).
- * Runs:   the agent's only thread; child() in the vforked child, on the parent's memory.
+ * Runs:   the agent's only thread; child() in the child, on the parent's memory while that waits.
  * Limits: PROTOCOL_ARGS_MAX arguments, PROTOCOL_ENV_MAX variables and two of our own.
  */
 #include "guest/spawn.h"
@@ -28,8 +28,12 @@
 #define SYS_clone3 435
 #endif
 #define WITH_VM     0x00000100ull /* CLONE_VM and others of <linux/sched.h> */
-#define WITH_VFORK  0x00004000ull
+#define CLEAR_TID   0x00200000ull
 #define INTO_CGROUP 0x200000000ull
+#define FUTEX_WAIT  0 /* of <linux/futex.h> */
+
+#define STACK_SIZE      (16u << 10) /* of the child until it is another program: a path and some frames */
+#define STOPPED_LOOK_NS 50000000
 
 enum stage { STAGE_NONE, STAGE_TERMINAL, STAGE_LIMIT, STAGE_USER, STAGE_CWD, STAGE_EXEC };
 
@@ -39,8 +43,10 @@ struct plan {
         const char *path;
         const struct user *user;
         int in, out, err, cgroup;
-        volatile enum stage failed; /* written by the child, read when vfork returns in the parent */
+        volatile enum stage failed; /* written by the child, read once it has left our memory */
         volatile int error;
+        uint32_t on_our_memory; /* cleared by the kernel, which wakes us up */
+        bool stopped;
 };
 
 static void fail(struct plan *plan, enum stage stage)
@@ -137,26 +143,68 @@ static noreturn void child(struct plan *plan)
         _exit(127);
 }
 
-/*
- * vfork() that begins in a control group. The child goes on below on the parent's stack, in a function that
- * does not return: nothing of what the parent finds there again is written to.
- */
-static pid_t start_in_cgroup(struct plan *plan)
+/* Without errno: that is the child's as long as it runs on our memory. */
+static long plain_syscall(long number, long a, long b, long c, long d, long e)
 {
+#ifdef __x86_64__
+        register long r10 __asm__("r10") = d, r8 __asm__("r8") = e;
+        long r = number;
+
+        __asm__ volatile("syscall"
+                         : "+a"(r)
+                         : "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8)
+                         : "rcx", "r11", "memory");
+        return r;
+#else
+        return syscall(number, a, b, c, d, e);
+#endif
+}
+
+/*
+ * Until the child has left our memory, by execve() or its end. Once it is the user's own, that user's other
+ * processes may stop it on its way: then it is ended, for nobody else would be served until they let it go on.
+ */
+static void wait_for_exec(struct plan *plan, pid_t pid)
+{
+        static const struct timespec look = { .tv_nsec = STOPPED_LOOK_NS };
+
+        while (__atomic_load_n(&plan->on_our_memory, __ATOMIC_ACQUIRE)) {
+                siginfo_t info = { 0 };
+
+                if (plain_syscall(SYS_futex, (long)&plan->on_our_memory, FUTEX_WAIT, 1, (long)&look, 0) !=
+                    -ETIMEDOUT)
+                        continue;
+                plain_syscall(SYS_waitid, P_PID, pid, (long)&info, WSTOPPED | WNOHANG | WNOWAIT, 0);
+                if (!info.si_pid)
+                        continue;
+                plan->stopped = true;
+                plain_syscall(SYS_kill, pid, SIGKILL, 0, 0, 0);
+        }
+}
+
+/*
+ * As vfork(), but in a control group if there is one, on a stack of its own, and with an eye on the child. There it
+ * goes on in a function that does not return.
+ */
+static pid_t start(struct plan *plan)
+{
+        static _Alignas(16) uint8_t stack[STACK_SIZE];
         struct {
                 uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid,
                         set_tid_size, cgroup;
-        } args = { .flags = WITH_VM | WITH_VFORK | INTO_CGROUP,
+        } args = { .flags = WITH_VM | CLEAR_TID | (plan->cgroup >= 0 ? INTO_CGROUP : 0),
+                   .child_tid = (uintptr_t)&plan->on_our_memory,
                    .exit_signal = SIGCHLD,
-                   .cgroup = (uint64_t)plan->cgroup };
+                   .stack = (uintptr_t)stack,
+                   .stack_size = sizeof(stack),
+                   .cgroup = plan->cgroup >= 0 ? (uint64_t)plan->cgroup : 0 };
         long pid;
 
+        plan->on_our_memory = 1;
 #ifdef __x86_64__
         __asm__ volatile("syscall\n\t"
                          "test %%rax, %%rax\n\t"
                          "jnz 1f\n\t"
-                         "sub $256, %%rsp\n\t" /* beyond what a leaf function may use unasked */
-                         "and $-16, %%rsp\n\t"
                          "mov %[plan], %%rdi\n\t"
                          "call *%[child]\n\t"
                          "1:"
@@ -167,22 +215,12 @@ static pid_t start_in_cgroup(struct plan *plan)
 #else
         pid = -ENOSYS;
 #endif
-        if (pid >= 0)
+        if (pid >= 0) {
+                wait_for_exec(plan, (pid_t)pid);
                 return (pid_t)pid;
+        }
         errno = (int)-pid;
         return -1;
-}
-
-static pid_t start(struct plan *plan)
-{
-        if (plan->cgroup >= 0)
-                return start_in_cgroup(plan);
-
-        pid_t pid = vfork();
-
-        if (!pid)
-                child(plan);
-        return pid;
 }
 
 static const char *find_variable(const char *const *env, const char *name)
@@ -322,7 +360,7 @@ static uint32_t start_with(struct plan *plan, const struct ends *ends, struct sp
                 text_set(ret_why, "the guest cannot start a process: ", strerror(*ret_errno));
                 return PROTOCOL_FAULT_RESOURCES;
         }
-        if (plan->failed == STAGE_NONE) {
+        if (plan->failed == STAGE_NONE && !plan->stopped) {
                 *ret = (struct spawn){ .pid = pid,
                                        .in = ends->ours[0],
                                        .out = ends->ours[1],
@@ -333,6 +371,10 @@ static uint32_t start_with(struct plan *plan, const struct ends *ends, struct sp
         *ret_errno = plan->error;
         while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
                 continue;
+        if (plan->failed == STAGE_NONE) {
+                text_set(ret_why, "the command was stopped before it began, by another of its user's");
+                return PROTOCOL_FAULT_SYSTEM;
+        }
         return explain_failure(plan, ret_why);
 }
 

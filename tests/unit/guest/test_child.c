@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -189,9 +190,64 @@ START_TEST(test_ends)
 }
 END_TEST
 
+/* The engine's only child. */
+static pid_t child_of_engine(void)
+{
+        char path[64];
+        int pid = 0;
+        FILE *f;
+
+        snprintf(path, sizeof(path), "/proc/%d/task/%d/children", engine.pid, engine.pid);
+        f = fopen(path, "r");
+        ck_assert_ptr_nonnull(f);
+        if (fscanf(f, "%d", &pid) != 1)
+                pid = 0;
+        fclose(f);
+        return pid;
+}
+
+static void stop_a_watcher(void)
+{
+        struct protocol_file req = { .op = PROTOCOL_FILE_WATCH,
+                                     .mode = PROTOCOL_FILE_KEEP,
+                                     .uid = PROTOCOL_FILE_KEEP,
+                                     .gid = PROTOCOL_FILE_KEEP,
+                                     .path = "/" };
+        uint8_t bytes[sizeof(frame_bytes)];
+        size_t len = protocol_put_hello(bytes, 0), size;
+        int fd = engine_connect(&engine);
+
+        ck_assert_int_eq(protocol_build_file(bytes + len, 1, &req, &size), 0);
+        send_all(fd, bytes, len + size);
+        ck_assert(next(fd));
+        while (!child_of_engine())
+                usleep(1000);
+        ck_assert_int_eq(kill(child_of_engine(), SIGSTOP), 0);
+        close(fd);
+        for (int i = 0; i < 5000 && child_of_engine(); i++)
+                usleep(1000);
+        ck_assert_int_eq(child_of_engine(), 0);
+}
+
+/* One that works as a user of the guest can be stopped by that user. It must not keep its connection's place. */
+START_TEST(test_stopped)
+{
+        int fds;
+
+        signal(SIGTERM, SIG_DFL); /* check has a handler */
+        engine_start(&engine, NULL);
+        stop_a_watcher();
+        fds = engine_fds(&engine);
+        for (int i = 0; i < 5; i++)
+                stop_a_watcher();
+        ck_assert_int_le(engine_fds(&engine), fds);
+        engine_stop(&engine);
+}
+END_TEST
+
 int main(void)
 {
-        const TTest *const tests[] = { test_one_after_the_other, test_refused, test_ends };
+        const TTest *const tests[] = { test_one_after_the_other, test_refused, test_ends, test_stopped };
 
         return run_tests("child", tests, array_size(tests));
 }

@@ -561,13 +561,65 @@ START_TEST(test_many_detached)
 }
 END_TEST
 
+/*
+ * A command that is its user's own already, and still looks for its program on the agent's memory, can be stopped by
+ * another of that user: the agent must not wait for it.
+ */
+START_TEST(test_stopped_on_its_way)
+{
+        const uid_t uid = 543210987; /* nobody else's: all of its processes are stopped */
+        static char path[200000] = "PATH=";
+        const struct protocol_exec_request more = { .user = "543210987",
+                                                    .args = (const char *const[]){ "no-such", NULL },
+                                                    .env = (const char *const[]){ path, NULL } };
+        pid_t attacker;
+
+        if (geteuid())
+                return; /* only root can start something as somebody else */
+        for (size_t i = 5; i + 4 < sizeof(path); i += 3)
+                memcpy(path + i, "/a:", 3);
+        begin();
+        attacker = fork();
+        if (!attacker) {
+                alarm(60);
+                ck_assert_int_eq(setresuid(uid, uid, uid), 0);
+                for (;;)
+                        (void)!kill(-1, SIGSTOP);
+        }
+        for (uint32_t id = 1; id <= 3; id++) {
+                send_exec(id, 0, &more, NULL);
+                finish(id);
+                ck_assert(c.failed);
+                ck_assert_uint_eq(c.error.code, PROTOCOL_FAULT_SYSTEM);
+        }
+        ck_assert_int_eq(kill(attacker, SIGKILL), 0);
+        ck_assert_int_eq(waitpid(attacker, NULL, 0), attacker);
+        send_exec(4, 0, &more, NULL);
+        finish(4);
+        ck_assert(c.failed && c.error.code == PROTOCOL_FAULT_NOT_FOUND);
+        run("exit 3");
+        ck_assert_uint_eq(c.exit.value, 3);
+        end();
+}
+END_TEST
+
 int main(void)
 {
         const TTest *const tests[] = {
-                test_detach_and_attach, test_kept,      test_readers, test_reader_disappears,
-                test_too_many_readers,  test_terminal,  test_signals, test_limits_and_time,
-                test_wrong_state,       test_disappear, test_log,     test_main,
+                test_detach_and_attach,
+                test_kept,
+                test_readers,
+                test_reader_disappears,
+                test_too_many_readers,
+                test_terminal,
+                test_signals,
+                test_limits_and_time,
+                test_wrong_state,
+                test_disappear,
+                test_log,
+                test_main,
                 test_many_detached,
+                test_stopped_on_its_way,
         };
 
         return run_tests("exec", tests, array_size(tests));
