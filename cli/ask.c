@@ -107,6 +107,7 @@ int ask_file(const struct target *target, const struct protocol_file *req, struc
 
 struct processes_asked {
         bool all;
+        uint32_t nr;
         void (*on_process)(void *who, const struct protocol_process *p);
         void *who;
 };
@@ -120,7 +121,7 @@ static int queue_processes(struct agent *agent, void *who)
 
 static void on_processes(void *who, const struct agent_event *event)
 {
-        const struct processes_asked *p = who;
+        struct processes_asked *p = who;
         size_t size = 0;
 
         if (event->kind != AGENT_PROCESSES)
@@ -130,7 +131,8 @@ static void on_processes(void *who, const struct agent_event *event)
 
                 if (protocol_parse_process(event->bytes + at, event->len - at, &process, &size))
                         return; /* the link has checked them: it does not happen */
-                p->on_process(p->who, &process);
+                if (p->nr++ < ASK_PROCESSES_MAX)
+                        p->on_process(p->who, &process);
         }
 }
 
@@ -141,5 +143,10 @@ int ask_processes(const struct target *target, bool all,
         struct processes_asked p = { .all = all, .on_process = on_process, .who = who };
         const struct ask ask = { .queue = queue_processes, .on_event = on_processes, .who = &p };
 
-        return ask_run(target, &ask, problem);
+        if (ask_run(target, &ask, problem))
+                return -1;
+        if (p.nr <= ASK_PROCESSES_MAX)
+                return 0;
+        return problem_set(problem, LINK_FAILED, "%s: more than %u processes: no list of them is to be had",
+                           target->name, ASK_PROCESSES_MAX);
 }

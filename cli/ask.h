@@ -5,6 +5,8 @@
 #include "cli/target.h"
 #include "sandbox/link.h"
 
+#define ASK_PROCESSES_MAX 65536u /* twice as many as a Linux of up to 32 processors has */
+
 struct ask {
         /* Queues the request. Return: as agent_exec(). */
         int (*queue)(struct agent *agent, void *who);
@@ -24,7 +26,8 @@ int must_check ask_file(const struct target *target, const struct protocol_file 
                         struct protocol_status *ret, uint32_t *ret_errno, struct problem *problem);
 
 /*
- * ask_processes() - PROCESSES; @on_process gets each, its strings are the guest's own words
+ * ask_processes() - PROCESSES; @on_process gets each, its strings are the guest's own words. A guest that lists
+ * more than ASK_PROCESSES_MAX is taken for one that would never end.
  * @all: of the whole guest, not only the execs
  */
 int must_check ask_processes(const struct target *target, bool all,

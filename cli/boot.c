@@ -24,7 +24,8 @@
 #include "sandbox/store.h"
 #include "vmm/base/cleanup.h"
 
-#define ENDING_MS 500
+#define ENDING_MS    500
+#define POWER_OFF_MS 60000 /* the agent's own waits are some seconds; the rest is to write disks back */
 
 static void reap(pid_t pid)
 {
@@ -100,16 +101,24 @@ static int explain_end(const struct boot *b, struct problem *p)
         return problem_set(p, CLI_FAILED, "sandbox %s ended: %.400s", name, status.reason);
 }
 
-/* The session failed: is that because the monitor ends? Its connections go a moment before it does. */
-static bool is_ending(pid_t pid)
+static bool has_ended_within(pid_t pid, int ms)
 {
         cleanup(fd_closep) int fd = (int)syscall(SYS_pidfd_open, pid, 0);
         struct pollfd gone = { .fd = fd, .events = POLLIN };
 
-        if (fd < 0 || poll(&gone, 1, ENDING_MS) <= 0)
+        if (fd < 0 || poll(&gone, 1, ms) <= 0)
                 return false;
         reap(pid);
         return true;
+}
+
+/* By itself; a guest that says that its command has ended and goes on does not hold us for ever. */
+static void wait_for_power_off(const struct boot *b, const struct launch *l)
+{
+        if (has_ended_within(l->pid, POWER_OFF_MS))
+                return;
+        fprintf(stderr, "vmlet: sandbox %s does not power off: it is killed\n", b->sandbox->id);
+        kill_monitor(b, l);
 }
 
 static void tell_end(const struct boot *b, int status, const struct problem *p)
@@ -128,7 +137,7 @@ static int after_command(const struct boot *b, const struct launch *l, int statu
 {
         struct life_status ended;
 
-        reap(l->pid); /* it powers itself off */
+        wait_for_power_off(b, l);
         life_look(b->sandbox, &ended);
         return strcmp(ended.reason, "lifetime") ? status : explain_end(b, p);
 }
@@ -138,7 +147,8 @@ static int end(const struct boot *b, const struct launch *l, int status, bool le
 {
         if (status >= 0 && (!b->watch || left))
                 return status;
-        if (status < 0 && p->status == CLI_FAILED && is_ending(l->pid))
+        /* The session failed because the monitor ends? Its connections go a moment before it does. */
+        if (status < 0 && p->status == CLI_FAILED && has_ended_within(l->pid, ENDING_MS))
                 status = explain_end(b, p);
         else if (status < 0 || (b->record->temporary && !b->record->lifetime_ns))
                 kill_monitor(b, l);

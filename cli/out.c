@@ -16,6 +16,7 @@
 #include "vmm/base/err.h"
 
 #define CELL_MAX       1024
+#define COLUMNS_MAX    16u
 #define GAP            2 /* blanks between columns */
 #define JSON_DEPTH_MAX 32
 
@@ -27,6 +28,7 @@ struct cell {
 struct out_table {
         const struct out_column *columns;
         size_t nr, nr_cells, room;
+        size_t widths[COLUMNS_MAX]; /* once all cells are there */
         struct cell *cells;
         int error;
 };
@@ -35,6 +37,7 @@ int out_table_new(const struct out_column *columns, size_t nr, struct out_table 
 {
         struct out_table *t = calloc(1, sizeof(*t));
 
+        ASSERT(nr <= COLUMNS_MAX);
         if (!t)
                 return err_new(-ENOMEM);
         t->columns = columns;
@@ -101,7 +104,7 @@ static size_t width_of(const struct out_table *t, size_t column)
 
 static void print_cell(const struct out_table *t, size_t column, const char *text, size_t width, FILE *to)
 {
-        size_t blanks = width_of(t, column) - width;
+        size_t blanks = t->widths[column] - width;
         bool last = column + 1 == t->nr;
 
         if (t->columns[column].right)
@@ -111,11 +114,13 @@ static void print_cell(const struct out_table *t, size_t column, const char *tex
         fprintf(to, last ? "\n" : "%*s", GAP, "");
 }
 
-int out_table_print(const struct out_table *t, FILE *to)
+int out_table_print(struct out_table *t, FILE *to)
 {
         ASSERT(t->nr);
         if (t->error)
                 return err_trace(t->error);
+        for (size_t i = 0; i < t->nr; i++)
+                t->widths[i] = width_of(t, i);
         for (size_t i = 0; i < t->nr; i++)
                 print_cell(t, i, t->columns[i].name, strlen(t->columns[i].name), to);
         for (size_t i = 0; i < t->nr_cells; i++)

@@ -26,7 +26,7 @@ DEFINE_CLEANUP(struct out_table *, out_table_free)
 /* out_cell() - the next cell. Return: 0, or a negative errno that out_table_print() tells too. */
 int out_cell(struct out_table *t, const char *format, ...) format_printf(2, 3);
 /* out_table_print() - head and rows. Return: 0 or a negative errno. */
-int must_check out_table_print(const struct out_table *t, FILE *to);
+int must_check out_table_print(struct out_table *t, FILE *to);
 
 /*
  * JSON, written as it comes: out_json_open(j, NULL, '{') … out_json_close(j, '}'), then a newline of the caller's.

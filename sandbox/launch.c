@@ -182,6 +182,8 @@ int launch_start(const struct sandbox *s, const struct record *r, int lock, stru
         told = ends[1];
         if (make_words(&words, s, r, told, p))
                 return -1;
+        /* Locks and pipes that a script left open in us are not for a process that outlives it. */
+        (void)!close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
         e = spawn(s, &words, (const int[]){ lock, told, -1 }, &ret->pid);
         if (e)
                 return problem_set(p, SANDBOX_FAILED, "cannot start %.300s: %s", words.items[0], strerror(e));

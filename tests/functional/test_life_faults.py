@@ -2,13 +2,14 @@
 import concurrent.futures
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
 import time
 
 import pytest
-from sandboxes import small_image, user          # noqa: F401  pylint: disable=unused-import
+from sandboxes import PATIENCE, small_image, user          # noqa: F401  pylint: disable=unused-import
 
 
 def settle(user):
@@ -278,3 +279,29 @@ def test_newer_tool_beside_an_older_monitor(user):
     state = user.state(box)                                     # nobody there: it runs, more is not known
     assert state['state'] == 'starting' and state['reason']
     assert user.ok('exec', box, 'echo', 'x') == 'x\n'
+
+
+@pytest.mark.slow
+def test_machine_that_does_not_power_off(user):
+    """Its agent has told the end of the command, and the machine stands still: the tool does not wait for ever."""
+    with user.popen('run', '-m', '64M', '--disk', 'none', '--name', 'box', user.image, 'sh', '-c',
+                    'while ! test -e /go; do sleep 0.1; done; echo bye; exit 3') as tool:
+        while user('exec', '-d', 'box', 'sh', '-c', 'trap "" TERM; touch /go; while :; do sleep 1; done')[0]:
+            time.sleep(0.2)
+        assert tool.line() == b'bye\n'
+        time.sleep(0.5)                 # of the second that the other command has to end
+        for pid in user.monitors():
+            os.kill(pid, signal.SIGSTOP)
+        out, err = tool.communicate(timeout=PATIENCE)
+    assert (tool.returncode, out, err.count(b'\n')) == (3, b'', 1) and b'does not power off' in err
+    assert user.monitors() == []
+
+
+def test_nothing_is_inherited(user):
+    """A script's lock or pipe is not held by a sandbox that outlives it."""
+    ours, theirs = os.pipe()
+    with user.popen('run', '-d', '-m', '64M', '--disk', 'none', user.image, pass_fds=(theirs,)) as tool:
+        os.close(theirs)
+        assert tool.wait(PATIENCE) == 0
+    assert select.select([ours], [], [], 5)[0] and os.read(ours, 1) == b''
+    os.close(ours)

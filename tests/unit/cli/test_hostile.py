@@ -307,6 +307,15 @@ class Hostile(unittest.TestCase):
         self.assertEqual(self.vmlet('stats', 'BOX')[0], 0)
         self.refused(answers(frame(REPORT, b'uptime_ms')), 'stats', 'BOX')
 
+    def test_lists_without_end(self):
+        record = struct.pack('<5IB7x3Q', 1, 2, 3, 0, 0, ord('S'), 4, 5, 6) + b'root\0sleep\0'
+        many = frame(PROCESS, (struct.pack('<I', len(record) + 4) + record) * 500)
+        self.agent(answers(many * 120, frame(DONE)))
+        status, out, err = self.vmlet('top', 'BOX')        # in far less than its square
+        self.assertEqual((status, err, out.count(b'\n')), (0, b'', 60001))
+        err = self.refused(answers(many * 132, frame(DONE)), 'top', 'BOX')
+        self.assertIn(b'more than 65536 processes', err)
+
     def test_vm_that_goes_while_ports_are_led_into_it(self):
         release = threading.Event()
 
