@@ -213,7 +213,7 @@ static void stop_a_watcher(void)
                                      .uid = PROTOCOL_FILE_KEEP,
                                      .gid = PROTOCOL_FILE_KEEP,
                                      .path = "/" };
-        uint8_t bytes[sizeof(frame_bytes)];
+        uint8_t bytes[FRAME_ROOM];
         size_t len = protocol_put_hello(bytes, 0), size;
         int fd = engine_connect(&engine);
 
