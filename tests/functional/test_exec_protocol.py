@@ -221,6 +221,8 @@ def test_terminal(vm):
         wait_for(b'Stopped')
         type_in(b'jobs; kill -9 %1; wait\n')
         wait_for(b'sleep 4321')
+        type_in(b'echo no" "job\n')                     # a shell with a stopped job does not end at once
+        wait_for(b'\nno job')
         a.send(ap.RESIZE, struct.pack('<IHH', number, 50, 200))
         type_in(b'\n')
         wait_for(b'50 200')
