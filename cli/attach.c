@@ -113,6 +113,7 @@ static int attach(const char *sandbox, uint32_t proc, const struct attach_option
                 return -1;
         config.socket = target.socket;
         config.name = target.name;
+        config.sandbox = target.sandbox.id[0] ? &target.sandbox : NULL;
         config.attach = choice.proc;
         config.interactive = !o->no_stdin && choice.flags & PROTOCOL_PROCESS_STDIN;
         config.tty = choice.flags & PROTOCOL_PROCESS_TTY && isatty(0);

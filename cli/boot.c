@@ -54,6 +54,7 @@ static int run_session(const struct boot *b, int *begun, struct session_result *
         const struct record *r = b->record;
         struct session_config config = {
                 .socket = b->sandbox->agent,
+                .sandbox = b->sandbox,
                 .name = r->name ? r->name : b->sandbox->id,
                 .exec = { .flags = PROTOCOL_EXEC_DETACH | PROTOCOL_EXEC_MAIN,
                           .cwd = r->workdir,

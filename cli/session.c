@@ -15,6 +15,7 @@
 
 #include "cli/term.h"
 #include "sandbox/flow.h"
+#include "sandbox/life.h"
 #include "sandbox/link.h"
 
 #define TIMED_OUT 124           /* as timeout(1) has it */
@@ -356,13 +357,28 @@ static int ask(struct session *s)
         return agent_exec(link_agent(s->link), &exec);
 }
 
+static bool is_paused(void *owner)
+{
+        const struct session *s = owner;
+        struct life_status status;
+
+        life_look(s->config->sandbox, &status);
+        return status.state == LIFE_PAUSED;
+}
+
 static int start(struct session *s)
 {
-        static const struct link_ops ops = { .on_event = on_event, .on_room = on_room, .on_end = on_end };
+        static const struct link_ops of_socket = { .on_event = on_event,
+                                                   .on_room = on_room,
+                                                   .on_end = on_end },
+                                     of_sandbox = { .on_event = on_event,
+                                                    .on_room = on_room,
+                                                    .is_paused = is_paused,
+                                                    .on_end = on_end };
         const struct session_config *c = s->config;
         const struct link_config link = { .socket = c->socket,
                                           .name = c->name,
-                                          .ops = &ops,
+                                          .ops = c->sandbox ? &of_sandbox : &of_socket,
                                           .owner = s,
                                           .answer_ms = c->answer_ms ? c->answer_ms : LINK_ANSWER_MS };
         int r = link_new(s->loop, &link, &s->link);

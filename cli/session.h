@@ -5,10 +5,13 @@
  */
 #include "cli/keys.h"
 #include "guest/protocol_request.h"
+#include "sandbox/sandbox.h"
 #include "vmm/base/err.h"
 
 struct session_config {
         const char *socket, *name; /* of the agent; what people call the sandbox */
+        const struct sandbox
+                *sandbox; /* whose agent it is, to learn whether it is paused; NULL = not known */
         /* What to run. Set here: STDIN, TELL and DETACH as the fields below say, the terminal, the time limit. */
         struct protocol_exec_request exec;
         uint32_t attach;         /* or the number of an exec to attach to; 0 = run */

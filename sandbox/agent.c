@@ -130,6 +130,11 @@ bool agent_is_waiting(const struct agent *a)
         return !a->greeted || agent_order_is_waiting(&a->order);
 }
 
+bool agent_is_running(const struct agent *a)
+{
+        return a->greeted && agent_order_is_running(&a->order);
+}
+
 uint32_t agent_id(const struct agent *a)
 {
         return a->last_id;
@@ -395,6 +400,20 @@ int agent_plain(struct agent *a, enum protocol_type type, uint64_t value)
                 a->out_end += protocol_put_u32(at, type, frame.id, (uint32_t)value);
         else
                 a->out_end += protocol_put_header(at, &frame);
+        return AGENT_OK;
+}
+
+int agent_probe(struct agent *a)
+{
+        const struct agent_request ping = { .type = PROTOCOL_PING, .patient = true };
+        struct protocol_frame frame = { .type = PROTOCOL_PING };
+        uint8_t *at = NULL;
+        int r = begin(a, ping, PROTOCOL_SMALL_MAX, &at);
+
+        if (r)
+                return r;
+        frame.id = a->last_id;
+        a->out_end += protocol_put_header(at, &frame);
         return AGENT_OK;
 }
 

@@ -92,6 +92,8 @@ bool agent_is_greeted(const struct agent *a);   /* and WELCOME */
 bool agent_is_stream(const struct agent *a);    /* CONNECT succeeded: bytes, no frames */
 /* Does it owe an answer that a living agent gives at once? */
 bool agent_is_waiting(const struct agent *a);
+/* Is an EXEC or ATTACH under way, which may say nothing for as long as it likes? */
+bool agent_is_running(const struct agent *a);
 
 /*
  * Requests: each queues one frame. Return: 0, a PROTOCOL_E_ or AGENT_E_BUSY if it is against the limits, or a
@@ -107,6 +109,8 @@ int must_check agent_environment(struct agent *a, const char *const *items);
 int must_check agent_shutdown(struct agent *a, uint32_t how, uint32_t grace_ms);
 /* agent_plain() - PING, METRICS, SYNC; or with @value PROCESSES, FREEZE, CLOCK. */
 int must_check agent_plain(struct agent *a, enum protocol_type type, uint64_t value);
+/* agent_probe() - a PING whose answer agent_is_waiting() does not count: it may be late */
+int must_check agent_probe(struct agent *a);
 /* agent_id() - of the request that was queued last */
 uint32_t agent_id(const struct agent *a);
 

@@ -249,9 +249,14 @@ bool agent_order_is_waiting(const struct agent_order *o)
         const struct agent_request *r = &o->main;
 
         for (size_t i = 0; i < array_size(o->small); i++) {
-                if (o->small[i].id)
+                if (o->small[i].id && !o->small[i].patient)
                         return true;
         }
         return r->id && ((r->type == PROTOCOL_ATTACH && !r->started) || r->type == PROTOCOL_METRICS ||
                          r->type == PROTOCOL_PROCESSES);
+}
+
+bool agent_order_is_running(const struct agent_order *o)
+{
+        return o->main.id && (o->main.type == PROTOCOL_EXEC || o->main.type == PROTOCOL_ATTACH);
 }

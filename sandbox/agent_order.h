@@ -9,6 +9,7 @@ struct agent_request {
         enum protocol_type type;
         uint32_t flags; /* of EXEC or ATTACH; the operation of a FILE */
         bool started;   /* STARTED has come */
+        bool patient;   /* its answer is not waited for */
 };
 
 struct agent_order {
@@ -33,3 +34,4 @@ int must_check agent_order_parse(const struct protocol_frame *frame, const uint8
 
 bool agent_order_is_long(const struct agent_order *o, uint32_t id); /* of the long request that runs */
 bool agent_order_is_waiting(const struct agent_order *o);           /* as agent_is_waiting() */
+bool agent_order_is_running(const struct agent_order *o);           /* EXEC or ATTACH */

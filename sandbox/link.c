@@ -2,7 +2,8 @@
  * Drives the agent's client over a Unix socket, on a loop.
  * Input:  frames of the guest's agent (hostile; checked in agent.c).
  * Runs:   the loop's thread; nothing waits.
- * Limits: answer_ms until WELCOME, and for each answer that a living agent gives at once.
+ * Limits: answer_ms until WELCOME, and for each answer that a living agent gives at once; while a command runs, three
+ *         times quiet_ms without a word.
  */
 #include "sandbox/link.h"
 
@@ -25,12 +26,15 @@ struct link {
         const struct link_ops *ops;
         void *owner;
         char *socket, *name; /* name: for people */
-        uint64_t answer_ns, started_ns;
+        uint64_t answer_ns, quiet_ns, started_ns;
         struct agent *agent;
         struct ev ev;       /* fd -1: not connected */
         uint32_t waits_for; /* events of epoll */
-        struct loop_timer retry, patience;
+        struct loop_timer retry, patience, quiet;
         bool paused, half, end_asked, end_sent;
+        bool heard;     /* since the quiet timer was set */
+        bool doubted;   /* it was silent, and is asked */
+        uint32_t probe; /* the PING that asks, until its answer comes; 0 = none */
         bool ended, freed;
         unsigned busy; /* callbacks that are on the stack */
         struct problem problem;
@@ -67,6 +71,7 @@ void link_free(struct link *l)
         disconnect(l);
         loop_timer_clear(l->loop, &l->retry);
         loop_timer_clear(l->loop, &l->patience);
+        loop_timer_clear(l->loop, &l->quiet);
         agent_free(l->agent);
         l->agent = NULL;
         free(l->socket);
@@ -91,6 +96,7 @@ static void end(struct link *l)
         disconnect(l);
         loop_timer_clear(l->loop, &l->retry);
         loop_timer_clear(l->loop, &l->patience);
+        loop_timer_clear(l->loop, &l->quiet);
         l->ops->on_end(l->owner, &l->problem);
 }
 
@@ -136,6 +142,10 @@ static void update(struct link *l)
                 loop_timer_clear(l->loop, &l->patience);
         else if (!l->patience.at_ns)
                 loop_timer_set(l->loop, &l->patience, l->answer_ns);
+        if (l->ops->is_paused && !l->quiet.at_ns && agent_is_running(l->agent)) {
+                l->heard = false;
+                loop_timer_set(l->loop, &l->quiet, l->quiet_ns);
+        }
 }
 
 /* Sends what the socket takes. A peer that is gone shows when it is read: it may have said why. */
@@ -191,6 +201,7 @@ static void receive(struct link *l)
                 on_gone(l);
                 return;
         }
+        l->heard = true;
         agent_fed(l->agent, (size_t)n);
         pump(l);
 }
@@ -209,7 +220,10 @@ static void pump(struct link *l)
                 }
                 if (event.kind == AGENT_NOTHING)
                         return;
-                l->ops->on_event(l->owner, &event);
+                if (l->probe && event.id == l->probe && event.of == PROTOCOL_PING)
+                        l->probe = 0;
+                else
+                        l->ops->on_event(l->owner, &event);
         }
 }
 
@@ -293,6 +307,46 @@ static int on_patience(struct loop_timer *timer)
         return 0;
 }
 
+/* Silence while a command runs: is it busy, or is its agent stuck? */
+static void doubt(struct link *l)
+{
+        if (!l->doubted) {
+                l->doubted = true;
+                if (!l->probe && !agent_probe(l->agent))
+                        l->probe = agent_id(l->agent);
+                send_out(l);
+        } else if (!l->ops->is_paused(l->owner)) {
+                (void)!problem_set(&l->problem, LINK_FAILED,
+                                   "the agent of %.200s has not answered for %llu s: the guest is stuck (its "
+                                   "kernel or agent hangs)",
+                                   l->name, (unsigned long long)(3 * l->quiet_ns / 1000000000));
+                end(l);
+                return;
+        }
+        loop_timer_set(l->loop, &l->quiet, 2 * l->quiet_ns);
+}
+
+static int on_quiet(struct loop_timer *timer)
+{
+        struct link *l = container_of(timer, struct link, quiet);
+
+        enter(l);
+        if (!agent_is_running(l->agent)) {
+                leave(l);
+                return 0;
+        }
+        /* What is paused may have been answered: nobody has looked. */
+        if (l->heard || l->paused) {
+                l->heard = l->doubted = false;
+                loop_timer_set(l->loop, &l->quiet, l->quiet_ns);
+        } else {
+                doubt(l);
+        }
+        update(l);
+        leave(l);
+        return 0;
+}
+
 int link_new(struct loop *loop, const struct link_config *config, struct link **ret)
 {
         cleanup(link_freep) struct link *l = calloc(1, sizeof(*l));
@@ -304,9 +358,11 @@ int link_new(struct loop *loop, const struct link_config *config, struct link **
         l->ev.fd = -1;
         l->retry.call = on_retry;
         l->patience.call = on_patience;
+        l->quiet.call = on_quiet;
         l->ops = config->ops;
         l->owner = config->owner;
         l->answer_ns = config->answer_ms * 1000000;
+        l->quiet_ns = (config->quiet_ms ? config->quiet_ms : LINK_QUIET_MS) * 1000000;
         l->socket = strdup(config->socket);
         l->name = strdup(config->name ? config->name : config->socket);
         if (!l->socket || !l->name)
@@ -346,6 +402,7 @@ void link_resume(struct link *l)
         if (!l->paused || l->ended)
                 return;
         l->paused = false;
+        l->heard = true; /* what came meanwhile is still to be read */
         if (l->busy)
                 return; /* pump() goes on by itself */
         enter(l);

@@ -15,6 +15,7 @@
 #define LINK_NOT_EXECUTABLE 126
 #define LINK_NOT_FOUND      127
 #define LINK_ANSWER_MS      10000 /* what a living agent answers at once, it answers within that */
+#define LINK_QUIET_MS       30000 /* nothing for so long while a command runs: asked whether it lives */
 
 struct link;
 
@@ -25,6 +26,11 @@ struct link_ops {
         void (*on_room)(void *owner);
         /* CONNECT's stream: the other side has ended its sending. NULL: that is the end, as everywhere else. */
         void (*on_half)(void *owner);
+        /*
+         * An agent whose command runs was asked whether it lives, and says nothing: is the VM paused? Then it is
+         * waited for; else that is the end. NULL: nobody can tell, and so it is not asked.
+         */
+        bool (*is_paused)(void *owner);
         /* Nothing comes any more. */
         void (*on_end)(void *owner, const struct problem *problem);
 };
@@ -35,6 +41,7 @@ struct link_config {
         const struct link_ops *ops;
         void *owner;
         uint64_t answer_ms;
+        uint64_t quiet_ms; /* 0 = LINK_QUIET_MS; after twice that again without a word it is stuck */
 };
 
 int must_check link_new(struct loop *loop, const struct link_config *config, struct link **ret);

@@ -21,7 +21,8 @@ static struct problem problem;
 static unsigned nr_out, pause_after;
 static uint64_t nr_bytes;
 static enum agent_kind last;
-static bool free_in_event;
+static bool free_in_event, vm_is_paused;
+static unsigned nr_done, nr_asked;
 static struct loop_timer timer;
 
 static int stop(struct loop_timer *t)
@@ -35,6 +36,7 @@ static void on_event(void *owner, const struct agent_event *event)
 {
         (void)owner;
         last = event->kind;
+        nr_done += event->kind == AGENT_DONE;
         if (event->kind == AGENT_STDOUT || event->kind == AGENT_STREAM) {
                 nr_out++;
                 nr_bytes += event->len;
@@ -57,6 +59,13 @@ static void on_end(void *owner, const struct problem *p)
         loop_stop(loop);
 }
 
+static bool is_paused(void *owner)
+{
+        (void)owner;
+        nr_asked++;
+        return vm_is_paused;
+}
+
 static void on_half(void *owner)
 {
         (void)owner;
@@ -66,8 +75,8 @@ static void on_half(void *owner)
 
 static void begin(void (*serve)(int client), bool half)
 {
-        static struct link_ops ops = { .on_event = on_event, .on_end = on_end };
-        struct link_config config = { .ops = &ops, .answer_ms = 400, .name = "box" };
+        static struct link_ops ops = { .on_event = on_event, .on_end = on_end, .is_paused = is_paused };
+        struct link_config config = { .ops = &ops, .answer_ms = 400, .quiet_ms = 300, .name = "box" };
 
         ops.on_half = half ? on_half : NULL;
         if (serve)
@@ -170,9 +179,87 @@ static void never_answer(int client)
         pause();
 }
 
+static void answer_pings(int client)
+{
+        static uint8_t payload[PROTOCOL_EXEC_MAX];
+        const struct protocol_exit e = { 0 };
+        uint8_t frame[PROTOCOL_SMALL_MAX];
+        struct protocol_frame got;
+        unsigned nr = 0;
+
+        peer_say_welcome(client);
+        while (nr < 2) {
+                peer_read_frame(client, &got, payload);
+                if (got.type != PROTOCOL_PING)
+                        continue;
+                peer_say_frame(client, PROTOCOL_DONE, got.id, "\1\0\0", 4);
+                nr++;
+        }
+        peer_say(client, frame, protocol_put_exit(frame, 1, &e));
+        pause();
+}
+
+/* Whoever lives is waited for, and nobody sees that it was asked; an answer brings quiet_ms of peace. */
+START_TEST(test_busy)
+{
+        begin_exec(answer_pings);
+        run_for(0);
+        ck_assert_int_eq(last, AGENT_EXIT);
+        ck_assert_uint_eq(nr_done + nr_asked, 0);
+        ck_assert_int_eq(problem.status, 0);
+        end();
+}
+END_TEST
+
+static void chatter(int client)
+{
+        const struct protocol_exit e = { 0 };
+        uint8_t frame[PROTOCOL_SMALL_MAX];
+
+        peer_say_welcome(client);
+        for (unsigned i = 0; i < 12; i++) {
+                usleep(100000);
+                peer_say_frame(client, PROTOCOL_STDOUT, 1, "x", 1);
+        }
+        peer_say(client, frame, protocol_put_exit(frame, 1, &e));
+        pause();
+}
+
+/* Its command's output shows that it lives. */
+START_TEST(test_output_is_life)
+{
+        begin_exec(chatter);
+        run_for(0);
+        ck_assert_int_eq(last, AGENT_EXIT);
+        ck_assert_uint_eq(nr_out, 12);
+        ck_assert_uint_eq(nr_asked, 0);
+        end();
+}
+END_TEST
+
+/* An agent that says nothing: waited for while its VM is paused, then given up in words. */
+START_TEST(test_stuck)
+{
+        vm_is_paused = true;
+        begin_exec(never_answer);
+        run_for(1200); /* 300 until it is asked, 600 until the monitor is */
+        ck_assert_uint_eq(nr_asked, 1);
+        ck_assert_int_eq(problem.status, 0);
+        vm_is_paused = false;
+        run_for(0);
+        ck_assert_uint_eq(nr_asked, 2);
+        ck_assert_int_eq(problem.status, LINK_FAILED);
+        ck_assert_str_eq(
+                problem.text,
+                "the agent of box has not answered for 0 s: the guest is stuck (its kernel or agent hangs)");
+        end();
+}
+END_TEST
+
 /* A command may take as long as it likes; an answer to a PING may not. */
 START_TEST(test_stuck_or_busy)
 {
+        vm_is_paused = true; /* for whoever wonders about the silence */
         begin_exec(never_answer);
         run_for(600);
         ck_assert_int_eq(problem.status, 0);
@@ -271,9 +358,16 @@ END_TEST
 int main(void)
 {
         const TTest *const tests[] = {
-                test_pause,         test_free_in_event,   test_hang_up_while_paused,
-                test_stuck_or_busy, test_boots_meanwhile, test_stream,
+                test_pause,
+                test_free_in_event,
+                test_hang_up_while_paused,
+                test_stuck_or_busy,
+                test_boots_meanwhile,
+                test_stream,
                 test_long_path,
+                test_busy,
+                test_output_is_life,
+                test_stuck,
         };
 
         return run_tests("link", tests, array_size(tests));
