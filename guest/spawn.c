@@ -16,6 +16,9 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#endif
 
 #include "guest/environment.h"
 #include "guest/terminal.h"
@@ -201,6 +204,10 @@ static pid_t start(struct plan *plan)
         long pid;
 
         plan->on_our_memory = 1;
+#ifdef __SANITIZE_ADDRESS__
+        /* The last child left it in the middle of calls. */
+        __asan_unpoison_memory_region(stack, sizeof(stack));
+#endif
 #ifdef __x86_64__
         __asm__ volatile("syscall\n\t"
                          "test %%rax, %%rax\n\t"
