@@ -36,8 +36,11 @@ def test_changes_on_a_disk(vm):
     assert sh(vm, 'cat /proc/mounts | grep " / "')[1].split()[2] == b'overlay'
     assert sh(vm, 'echo kept > /etc/kept; rm /etc/passwd; mkdir /data; df -k / | tail -1')[0] == 0
     # It goes on over an orderly end: nothing is left to repair, though a command held files open for writing.
-    assert sh(vm, 'sleep 1000 > /data/open & exit 0')[0] == 0
+    writer = subprocess.Popen([vm.build / 'bin/vmlet', 'exec', vm.vsock_path, 'sh', '-c', 'exec > /data/open; echo; echo >&2; sleep 1000'],
+                              stderr=subprocess.PIPE)
+    assert writer.stderr.readline() == b'\n'
     assert vm.stop()[0] == 0
+    writer.communicate()
     check_clean(disk)
     vm.boot(*options)
     assert sh(vm, 'cat /etc/kept; test -e /etc/passwd || echo gone; ls /data') == (0, b'kept\ngone\nopen\n', b'')
