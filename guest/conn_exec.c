@@ -12,6 +12,7 @@
 
 #include "guest/conn_priv.h"
 #include "guest/exec.h"
+#include "guest/vsock.h"
 
 static void reply_fault(struct conn *c, uint32_t id, uint32_t fault, int error)
 {
@@ -19,6 +20,20 @@ static void reply_fault(struct conn *c, uint32_t id, uint32_t fault, int error)
                 fault == PROTOCOL_FAULT_NO_PROCESS ? "no such exec, or it has ended" : strerror(error);
 
         conn_reply_error(c, id, fault, fault == PROTOCOL_FAULT_NO_PROCESS ? 0 : error, text);
+}
+
+/* By its port the monitor tells the agent from the guest's other processes. Return: false if all are taken. */
+static bool bind_low(int fd, sa_family_t family)
+{
+        struct vsock_address own = { .family = VSOCK_FAMILY,
+                                     .port = PROTOCOL_LOG_FROM_MAX,
+                                     .cid = VSOCK_CID_ANY };
+
+        if (family != VSOCK_FAMILY)
+                return true;
+        while (own.port && bind(fd, (const struct sockaddr *)&own, sizeof(own)) && errno == EADDRINUSE)
+                own.port--;
+        return own.port;
 }
 
 /* To the monitor. Whether it listens there turns out later; if it does not, nobody misses a log. */
@@ -37,7 +52,7 @@ static void open_log(struct conn *c)
 
         if (fd < 0)
                 return;
-        if (connect(fd, s->log, s->log_len) && errno != EINPROGRESS) {
+        if (!bind_low(fd, s->log->sa_family) || (connect(fd, s->log, s->log_len) && errno != EINPROGRESS)) {
                 close(fd);
                 return;
         }

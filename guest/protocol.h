@@ -12,10 +12,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PROTOCOL_VERSION     1u
-#define PROTOCOL_PORT        1024u /* vsock port of the agent */
-#define PROTOCOL_LOG_PORT    1026u /* vsock port of the monitor: takes what a command with EXEC_LOG writes */
-#define PROTOCOL_HEADER_SIZE 16u
+#define PROTOCOL_VERSION      1u
+#define PROTOCOL_PORT         1024u /* vsock port of the agent */
+#define PROTOCOL_LOG_PORT     1026u /* vsock port of the monitor: takes what a command with EXEC_LOG writes */
+#define PROTOCOL_LOG_FROM_MAX 1023u /* from no higher port: Linux gives these to nobody without a privilege */
+#define PROTOCOL_HEADER_SIZE  16u
 
 #define PROTOCOL_EXEC_MAX     (256u << 10) /* payload of EXEC: twice Linux's longest argument */
 #define PROTOCOL_DATA_MAX     (64u << 10)  /* payload of STDIN, STDOUT, STDERR: one full pipe */

@@ -69,14 +69,14 @@ static unsigned nr_blk(const struct devices *d)
 }
 
 /* The guest connects: to the monitor itself, or to a socket beside ours. */
-static int connect_host(void *ctx, uint32_t port)
+static int connect_host(void *ctx, uint32_t guest_port, uint32_t port)
 {
         const struct devices *d = ctx;
         const char *path = d->env.config->vsock_path;
         char name[UDS_PATH_MAX + sizeof("_4294967295")];
 
-        if (d->env.output && port == PROTOCOL_LOG_PORT)
-                return output_connect(d->env.output);
+        if (d->env.output && port == PROTOCOL_LOG_PORT) /* not for any process of the guest */
+                return guest_port <= PROTOCOL_LOG_FROM_MAX ? output_connect(d->env.output) : err_new(-EACCES);
         if (!path)
                 return err_new(-ECONNREFUSED);
         (void)snprintf(name, sizeof(name), "%s_%u", path, port);

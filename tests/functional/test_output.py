@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+import agent_protocol as ap
+from agent_protocol import Agent
 from conftest import PATIENCE
 from test_control import Control, boot
 
@@ -15,12 +17,19 @@ STDOUT, STDERR, EXIT = 0x82, 0x83, 0x84
 
 # A stand-in for the agent: sends frames to the monitor, then waits until it has them all.
 SENDER = '''
-import os, socket, struct, sys
+import errno, os, socket, struct, sys
 def frame(kind, payload):
     return struct.pack('<IHHII', len(payload), kind, 0, 1, 0) + payload
 def connect():
     s = socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)
     s.settimeout(100)
+    for port in range(1023, 0, -1):
+        try:
+            s.bind((socket.VMADDR_CID_ANY, port))
+            break
+        except OSError as e:
+            if e.errno != errno.EADDRINUSE:
+                raise
     s.connect((2, 1026))
     return s
 def finish(s):
@@ -159,6 +168,36 @@ finish(s)
     assert text.endswith(b'first cu last')
     assert b'no output' in (vm.folder / 'log').read_bytes()
     assert vm.stop() == (0, '', '')
+
+
+def test_who_may_not_use_a_low_port_is_refused(vm):
+    out = vm.folder / 'out'
+    boot(vm, '--output', out, memory='256M')
+    got = send(vm, '''
+s = socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)
+s.bind((socket.VMADDR_CID_ANY, 1030))
+for s in s, socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM):
+    try:
+        s.connect((2, 1026))
+    except ConnectionResetError:
+        print('refused')
+os.setuid(65534)
+try:
+    connect()
+except PermissionError:
+    print('not allowed')
+''')
+    assert got == b'refused\nrefused\nnot allowed\n'
+    # The agent's own connection is taken, and nobody took its place.
+    with Agent(vm.vsock_path) as a:
+        request = a.start(['/bin/sh', '-c', 'echo of the agent; exit 5'], flags=ap.LOG)
+        assert a.finish(request).status == 5
+    end = time.monotonic() + PATIENCE
+    while records(out) != [(1, b'of the agent\n')]:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    assert vm.stop()[0] == 0
+    assert vm.json('exit')['main']['value'] == 5
 
 
 def test_nobody_answers_there_without_an_output_file(vm):

@@ -62,11 +62,12 @@ static unsigned get16(struct input *in)
         return v;
 }
 
-static int guest_connects(void *ctx, uint32_t port)
+static int guest_connects(void *ctx, uint32_t guest_port, uint32_t port)
 {
         struct machine *f = ctx;
         int pair[2];
 
+        (void)guest_port;
         if (port & 1 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair))
                 return -1;
         fd_closep(&f->clients[port / 2 % CLIENTS]);

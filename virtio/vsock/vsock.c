@@ -115,7 +115,7 @@ static int on_again(struct loop_timer *timer)
 static void guest_connects(struct vsock *v, const struct vsock_packet *p)
 {
         bool room = v->mux.nr_conns < VSOCK_CONNS_MAX && v->connect;
-        int fd = room ? v->connect(v->connect_ctx, p->host_port) : -1;
+        int fd = room ? v->connect(v->connect_ctx, p->guest_port, p->host_port) : -1;
         struct vsock_conn *c = fd >= 0 ? vsock_host_add(v, fd, VSOCK_OPEN) : NULL;
 
         if (!c) {

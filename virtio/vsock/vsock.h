@@ -24,10 +24,10 @@ struct vsock_config {
         uint32_t timeout_ms; /* 0: the default */
         int listen_fd;       /* taken, non-blocking; -1: nobody connects from outside */
         /*
-         * The guest connects to @port of the host; NULL: always refused.
+         * The guest connects from its @guest_port to @port of the host; NULL: always refused.
          * Return: a connected non-blocking stream socket, that is taken, or negative. Must not wait.
          */
-        int (*connect)(void *ctx, uint32_t port);
+        int (*connect)(void *ctx, uint32_t guest_port, uint32_t port);
         void *connect_ctx;
 };
 

@@ -25,7 +25,7 @@ struct vsock {
         struct loop *loop;
         le64_t guest_cid; /* config space */
         uint32_t timeout_ms;
-        int (*connect)(void *ctx, uint32_t port);
+        int (*connect)(void *ctx, uint32_t guest_port, uint32_t port);
         void *connect_ctx;
         struct ev listen;        /* listen.fd is ours */
         bool listen_paused;      /* until the next tick: accept() failed */

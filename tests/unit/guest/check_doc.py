@@ -24,6 +24,7 @@ def main():
         bad.append(f'faults: the header has {faults}, the text {told}')
 
     limits = {
+        'PROTOCOL_LOG_PORT': r"the host's port (\d+)", 'PROTOCOL_LOG_FROM_MAX': r'from a port of at most (\d+)',
         'PROTOCOL_PORT': r'vsock port \*\*(\d+)\*\*', 'PROTOCOL_VERSION': r'This is version (\d+)',
         'PROTOCOL_HEADER_SIZE': r'a header of (\d+) bytes', 'PROTOCOL_EXEC_MAX': r'EXEC \| client \| request \| 27 to (\d+)',
         'PROTOCOL_DATA_MAX': r'STDIN \| client \| of the EXEC \| 0 to (\d+)', 'PROTOCOL_ARGS_MAX': r'arguments, 1 to (\d+)',

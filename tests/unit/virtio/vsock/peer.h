@@ -40,15 +40,16 @@ struct peer {
         struct vsock_hdr hdr;
         uint8_t data[PEER_RX_BYTES];
         uint32_t len;
-        /* The answer to the guest's own connections, and whom it asked for. */
+        /* The answer to the guest's own connections, who asked, and for whom. */
         int connect_fd;
-        uint32_t connect_port;
+        uint32_t connect_from, connect_port;
 };
 
-static inline int peer_connect(void *ctx, uint32_t port)
+static inline int peer_connect(void *ctx, uint32_t guest_port, uint32_t port)
 {
         struct peer *p = ctx;
 
+        p->connect_from = guest_port;
         p->connect_port = port;
         return p->connect_fd < 0 ? -ECONNREFUSED : steal_fd(&p->connect_fd);
 }

@@ -64,6 +64,7 @@ START_TEST(test_guest_connects)
         ck_assert(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair));
         p.connect_fd = pair[1];
         peer_send(&p, 5000, 80, VSOCK_OP_REQUEST);
+        ck_assert_uint_eq(p.connect_from, 5000);
         ck_assert_uint_eq(p.connect_port, 80);
         peer_expect(&p, VSOCK_OP_RESPONSE);
         ck_assert_uint_eq(le32_get(p.hdr.src_port), 80);
