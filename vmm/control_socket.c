@@ -3,7 +3,8 @@
  * Input:  requests of local clients, hostile; read by control_parse().
  * Runs:   loop thread.
  * Limits: CLIENTS_MAX clients, each with one line and one answer in memory; an answer that is not read within
- *         PATIENCE_NS, or an event for which the socket has no room, ends the connection.
+ *         PATIENCE_NS, or an event for which the socket has no room, ends the connection. One client more takes
+ *         the place of whoever has been silent longest, of those who neither subscribed nor wait for an answer.
  *
  * syscalls: loop: accept4 recvfrom sendto close
  */
@@ -37,6 +38,7 @@ struct client {
         char *out; /* owned: an answer that the socket did not take yet; NULL: none */
         size_t out_at, out_len;
         uint64_t deadline_ns; /* for it */
+        uint64_t heard_ns;    /* when it last said something, or came */
 };
 
 struct control_socket {
@@ -291,6 +293,7 @@ static void read_lines(struct client *c)
         ssize_t n = recv(c->ev.fd, c->in + c->in_len, sizeof(c->in) - c->in_len, MSG_DONTWAIT);
 
         if (n > 0) {
+                c->heard_ns = loop_now_ns();
                 c->in_len += (size_t)n;
                 serve_lines(c);
         } else if (!n || (errno != EAGAIN && errno != EINTR)) {
@@ -343,19 +346,36 @@ static void on_event(struct control_listener *listener, enum control_event event
         }
 }
 
+/* For one more: a free place, or that of whoever has been silent longest. Return: NULL if there is none. */
+static struct client *find_place(struct control_socket *s)
+{
+        struct client *silent = NULL;
+
+        for (unsigned i = 0; i < CLIENTS_MAX; i++) {
+                struct client *c = &s->clients[i];
+
+                if (c->ev.fd < 0)
+                        return c;
+                if (!c->subscribed && !c->out && (!silent || c->heard_ns < silent->heard_ns))
+                        silent = c;
+        }
+        if (silent)
+                drop(silent);
+        return silent;
+}
+
 static void add_client(struct control_socket *s, int fd_taken)
 {
         static const char crowded[] = "ERR too many clients\n";
-        struct client *c = s->clients;
+        struct client *c = find_place(s);
 
-        while (c < s->clients + CLIENTS_MAX && c->ev.fd >= 0)
-                c++;
-        if (c == s->clients + CLIENTS_MAX) {
+        if (!c) {
                 (void)!send(fd_taken, crowded, sizeof(crowded) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
                 fd_closep(&fd_taken);
                 return;
         }
         c->ev = (struct ev){ .call = on_client, .fd = fd_taken };
+        c->heard_ns = loop_now_ns();
         if (loop_add(s->loop, &c->ev, EPOLLIN) < 0)
                 drop(c);
 }

@@ -214,18 +214,36 @@ START_TEST(test_crowd)
         int fds[17];
 
         set_up();
-        for (unsigned i = 0; i < 17; i++)
+        for (unsigned i = 0; i < 16; i++) {
                 fds[i] = client();
-        ck_assert_str_eq(hear(fds[16]), "ERR too many clients\n");
-        say(fds[15], "resume\n");
-        ck_assert(begins(hear(fds[15]), "ERR not"));
+                run_for(1);
+        }
+        /* Who says nothing makes room: not the first, that spoke, nor the second, that listens. */
+        say(fds[0], "resume\n");
+        ck_assert(begins(hear(fds[0]), "ERR not"));
+        say(fds[1], "subscribe\n");
+        ck_assert(begins(hear(fds[1]), "OK "));
+        fds[16] = client();
+        say(fds[16], "status\n");
+        ck_assert(begins(hear(fds[16]), "OK "));
+        ck_assert_str_eq(hear(fds[2]), "(end)");
+        ck_assert_str_eq(hear(fds[3]), "");
+        /* Nobody but listeners: there is no room. */
+        for (unsigned i = 3; i < 17; i++)
+                say(fds[i], "subscribe\n");
+        say(fds[0], "subscribe\n");
+        close(fds[2]);
+        run_for(QUIET_MS);
+        fds[2] = client();
+        ck_assert_str_eq(hear(fds[2]), "ERR too many clients\n");
         close(fds[3]);
-        close(fds[16]);
+        close(fds[2]);
         run_for(QUIET_MS);
         fds[3] = client();
-        say(fds[3], "status\n");
-        ck_assert(begins(hear(fds[3]), "OK "));
-        for (unsigned i = 0; i < 16; i++)
+        fds[2] = client();
+        say(fds[2], "status\n");
+        ck_assert(begins(hear(fds[2]), "OK "));
+        for (unsigned i = 0; i < 17; i++)
                 close(fds[i]);
         run_for(QUIET_MS);
         tear_down();
