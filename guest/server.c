@@ -2,7 +2,7 @@
  * Server: accepts, reaps, lets each connection do its piece in turn, and ends the machine in order.
  * Input:  connections (only the host's are taken), their frames in conn.c.
  * Runs:   the agent's only thread.
- * Limits: SERVER_CONNS_MAX connections; one more is told so and closed.
+ * Limits: SERVER_CONNS_MAX connections; one more is told so and closed. REAPS_PER_ROUND dead a round.
  */
 #include "guest/server.h"
 
@@ -21,12 +21,13 @@
 #include "guest/exec.h"
 #include "guest/vsock.h"
 
-#define SLOT_LISTEN  SERVICE_SLOTS
-#define SLOT_SIGNAL  (SERVICE_SLOTS + 1)
-#define KILL_WAIT_MS 2000 /* after SIGKILL: what a process in the kernel may need to die */
-#define WAIT_MAX_MS  (24 * 3600 * 1000)
-#define EVENTS_MAX   64
-#define LAST_ROUNDS  32 /* a ring is read in less */
+#define SLOT_LISTEN     SERVICE_SLOTS
+#define SLOT_SIGNAL     (SERVICE_SLOTS + 1)
+#define KILL_WAIT_MS    2000 /* after SIGKILL: what a process in the kernel may need to die */
+#define WAIT_MAX_MS     (24 * 3600 * 1000)
+#define EVENTS_MAX      64
+#define LAST_ROUNDS     32 /* a ring is read in less */
+#define REAPS_PER_ROUND 64u
 
 _Static_assert(SERVER_CONNS_MAX == SERVICE_CONNS, "every connection has its slot");
 
@@ -78,16 +79,24 @@ static struct conn *find_worker(struct server *s, pid_t pid)
         return NULL;
 }
 
-/* Everybody's orphans end up here too; they are only buried. Return: false when no child is left at all. */
+/*
+ * Everybody's orphans end up here too; they are only buried, some a round: on many processors they may die faster
+ * than that goes. Return: false when no child is left at all.
+ */
 static bool reap(struct server *s)
 {
         struct signalfd_siginfo info;
-        struct rusage usage;
-        int status;
-        pid_t pid;
 
         (void)!read(s->signal_fd, &info, sizeof(info)); /* it only says that there is something */
-        while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0) {
+        s->has_dead = false;
+        for (unsigned n = 0; n < REAPS_PER_ROUND; n++) {
+                struct rusage usage;
+                int status;
+                pid_t pid = wait4(-1, &status, WNOHANG, &usage);
+
+                if (pid <= 0)
+                        return !pid;
+
                 struct conn *c = exec_reap(&s->service, pid, status, &usage) ? NULL : find_worker(s, pid);
 
                 if (c) {
@@ -95,7 +104,8 @@ static bool reap(struct server *s)
                         conn_wake(&s->service, c->reader.slot);
                 }
         }
-        return pid == 0;
+        s->has_dead = true;
+        return true;
 }
 
 static bool is_host(const union vsock_any *peer)
@@ -207,7 +217,7 @@ static int wait_ms(const struct server *s)
 {
         int64_t next = s->service.stopping ? s->deadline_ms : exec_next_ms();
 
-        if (s->service.nr_due || (s->service.stopping && !next))
+        if (s->service.nr_due || s->has_dead || (s->service.stopping && !next))
                 return 0;
         if (!next)
                 return -1;
@@ -226,7 +236,7 @@ int server_run(struct server *s)
 
                 if (n < 0 && errno != EINTR)
                         return -errno;
-                s->has_client = s->has_dead = false;
+                s->has_client = false;
                 for (int i = 0; i < n; i++)
                         on_event(s, &events[i]);
 

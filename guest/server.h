@@ -20,7 +20,7 @@ struct server {
         struct service service;
         int listen_fd, signal_fd;
         struct conn conns[SERVER_CONNS_MAX];
-        bool has_client, has_dead; /* of this round */
+        bool has_client, has_dead; /* for this round to take; of the dead some may be left for the next */
         bool killed;
         int64_t deadline_ms; /* of the shutdown's current step */
 };

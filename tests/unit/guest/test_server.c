@@ -400,6 +400,43 @@ START_TEST(test_many_in_a_row)
 }
 END_TEST
 
+static unsigned list_children(pid_t pids[static 256])
+{
+        char path[64];
+        unsigned n = 0;
+        FILE *f;
+
+        snprintf(path, sizeof(path), "/proc/%d/task/%d/children", engine.pid, engine.pid);
+        f = fopen(path, "re");
+        ck_assert_ptr_nonnull(f);
+        while (n < 256 && fscanf(f, "%d", &pids[n]) == 1)
+                n++;
+        fclose(f);
+        return n;
+}
+
+/* More than are buried in one round, and none of them announces itself any more. */
+START_TEST(test_many_orphans_die_at_once)
+{
+        pid_t pids[256];
+        unsigned n;
+
+        begin();
+        run("exec >/dev/null; i=0; while [ $i -lt 200 ]; do sleep 4321 & i=$((i+1)); done");
+        ck_assert_int_eq(kill(engine.pid, SIGSTOP), 0);
+        n = list_children(pids);
+        ck_assert_uint_ge(n, 100);
+        ck_assert_int_eq(killpg(getpgid(pids[n / 2]), SIGKILL), 0);
+        usleep(100000);
+        ck_assert_int_eq(kill(engine.pid, SIGCONT), 0);
+        while (list_children(pids))
+                usleep(10000);
+        run("echo next");
+        ck_assert_str_eq(c.out, "next\n");
+        end();
+}
+END_TEST
+
 static void send_shutdown(uint32_t how, uint32_t grace_ms)
 {
         uint8_t frame[PROTOCOL_SMALL_MAX];
@@ -479,10 +516,15 @@ END_TEST
 int main(void)
 {
         const TTest *const tests[] = {
-                test_output_and_status, test_environment,      test_refused_commands,  test_stdin,
-                test_stdin_window,      test_hostile,          test_busy_and_pieces,   test_reader_who_stops,
-                test_much_output,       test_background_child, test_client_disappears, test_connection_limit,
-                test_many_in_a_row,     test_shutdown,         test_shutdown_by_force, test_no_root,
+                test_output_and_status, test_environment,
+                test_refused_commands,  test_stdin,
+                test_stdin_window,      test_hostile,
+                test_busy_and_pieces,   test_reader_who_stops,
+                test_much_output,       test_background_child,
+                test_client_disappears, test_connection_limit,
+                test_many_in_a_row,     test_many_orphans_die_at_once,
+                test_shutdown,          test_shutdown_by_force,
+                test_no_root,
         };
 
         return run_tests("server", tests, array_size(tests));
