@@ -165,9 +165,10 @@ static void tell_system(struct report *r)
 static uint64_t count_tasks(void)
 {
         char text[256];
+        size_t len = read_short(USERS "pids.current", text);
         uint64_t n;
 
-        read_fields(text, read_short(USERS "pids.current", text), 0, &n, 1);
+        read_fields(text, len, 0, &n, 1);
         return n;
 }
 
