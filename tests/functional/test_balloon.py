@@ -63,6 +63,15 @@ def test_freed_memory_comes_back_by_itself(vm, memory, mib):
     assert balloon['guest_errors'] == balloon['host_errors'] == balloon['refused'] == 0
 
 
+def test_memory_of_an_ended_process_comes_back(vm):
+    """Its page tables, one page in each 2 MiB, are freed last and wait in the processor's list of free pages."""
+    vm.boot(memory='256M')
+    assert python(vm, USE, '100') == 'used'
+    used = rss(vm)
+    wait_until(lambda: rss(vm) <= used - 50 * MIB, lambda: f'{used // MIB} {rss(vm) // MIB}')
+    vm.stop()
+
+
 def state(control):
     return json.loads(control.ask('balloon'))
 
