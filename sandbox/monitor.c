@@ -7,6 +7,7 @@
 #include "sandbox/monitor.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +18,10 @@
 
 #include "sandbox/text.h"
 #include "vmm/base/cleanup.h"
+#include "vmm/base/loop.h"
 
-#define ANSWER_S 10
+#define ANSWER_S  10
+#define NS_PER_MS 1000000ull
 
 int monitor_connect(const struct sandbox *s)
 {
@@ -62,10 +65,26 @@ static int refused(const struct sandbox *s, const char *words, size_t len, struc
         return len >= 11 && !memcmp(words, "unsupported", 11) ? -ENOTSUP : -1;
 }
 
+/* recv() that gives up at @end_ns: a peer that sends a byte now and then gets no more time than others. */
+static ssize_t receive_some(int fd, char *bytes, size_t room, uint64_t end_ns)
+{
+        struct pollfd readable = { .fd = fd, .events = POLLIN };
+        uint64_t now = loop_now_ns();
+        int r = now < end_ns ? poll(&readable, 1, (int)((end_ns - now) / NS_PER_MS) + 1) : 0;
+
+        if (r > 0)
+                return recv(fd, bytes, room, 0);
+        if (!r)
+                errno = EAGAIN;
+        return -1;
+}
+
 static int receive(const struct sandbox *s, int fd, char *bytes, char **ret, struct problem *p)
 {
+        uint64_t end_ns = loop_now_ns() + ANSWER_S * 1000 * NS_PER_MS;
+
         for (size_t n = 0;;) {
-                ssize_t more = recv(fd, bytes + n, MONITOR_ANSWER_MAX + MONITOR_LINE_MAX - n, 0);
+                ssize_t more = receive_some(fd, bytes + n, MONITOR_ANSWER_MAX + MONITOR_LINE_MAX - n, end_ns);
                 enum monitor_reply reply;
                 const char *at;
                 size_t len;
