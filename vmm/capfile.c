@@ -56,7 +56,7 @@ int capfile_open(struct capfile *f, const char *what, const char *path, uint64_t
         if (set_names(f, what, path, p))
                 return -1;
         for (unsigned i = 0; i < 2; i++) {
-                f->fds[i] = openat(f->folder, f->names[i], flags, 0666);
+                f->fds[i] = openat(f->folder, f->names[i], flags, 0600);
                 if (f->fds[i] < 0 || fstat(f->fds[i], &st[i]) < 0)
                         return problem_set(p, VMM_E_INPUT, "cannot write %s to '%s%s': %s", what, path,
                                            i ? ".1" : "", strerror(errno));

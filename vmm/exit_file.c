@@ -80,7 +80,7 @@ static int write_beside(const struct exit_file *file, int status, const char *wo
                         const struct exit_report *report)
 {
         int fd = openat(file->folder, file->beside, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
-                        0666);
+                        0600);
         FILE *f = fd >= 0 ? fdopen(fd, "w") : NULL;
 
         if (!f) {

@@ -47,8 +47,11 @@ static void put(const char *text)
 
 static void check(const char *name, const char *wanted)
 {
+        struct stat st;
         char *text;
 
+        ck_assert(!stat(name, &st));
+        ck_assert_uint_eq(st.st_mode & 07777, 0600);
         ck_assert(!io_read_file(name, 4096, &text));
         ck_assert_str_eq(text, wanted);
         free(text);

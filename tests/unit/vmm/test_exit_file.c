@@ -38,8 +38,11 @@ static void write_one(int status, const char *words, const struct exit_report *r
 
 static void check(const char *wanted)
 {
+        struct stat st;
         char *text;
 
+        ck_assert(!stat(path, &st));
+        ck_assert_uint_eq(st.st_mode & 07777, 0600);
         ck_assert(!io_read_file(path, 4096, &text));
         ck_assert_msg(!strncmp(text, wanted, strlen(wanted)), "%s", text);
         free(text);
