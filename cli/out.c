@@ -19,6 +19,7 @@
 #define COLUMNS_MAX    16u
 #define GAP            2 /* blanks between columns */
 #define JSON_DEPTH_MAX 32
+#define INDENT         4u
 
 struct cell {
         char *text;
@@ -148,14 +149,22 @@ static void put_string(FILE *to, const char *s)
         putc('"', to);
 }
 
+static void json_next_line(const struct out_json *j)
+{
+        if (j->indented)
+                fprintf(j->to, "\n%*s", (int)(INDENT * j->depth), "");
+}
+
 static void json_begin(struct out_json *j, const char *key)
 {
         if (j->filled & 1u << j->depth)
                 putc(',', j->to);
         j->filled |= 1u << j->depth;
+        if (j->depth)
+                json_next_line(j);
         if (key) {
                 put_string(j->to, key);
-                putc(':', j->to);
+                fputs(j->indented ? ": " : ":", j->to);
         }
 }
 
@@ -170,8 +179,12 @@ void out_json_open(struct out_json *j, const char *key, char bracket)
 
 void out_json_close(struct out_json *j, char bracket)
 {
+        bool empty = !(j->filled & 1u << j->depth);
+
         ASSERT(j->depth);
         j->depth--;
+        if (!empty)
+                json_next_line(j);
         putc(bracket, j->to);
         if (!j->depth)
                 j->filled = 0;

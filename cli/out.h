@@ -34,6 +34,7 @@ int must_check out_table_print(struct out_table *t, FILE *to);
  */
 struct out_json {
         FILE *to;
+        bool indented; /* for people too: a value a line; else all in one */
         unsigned depth;
         uint32_t filled; /* a bit for each level: something stands there already */
 };

@@ -239,7 +239,7 @@ static int inspect(const char *word, struct out_json *j, struct problem *p)
 
 static int run_inspect(const struct cli_command *command, int argc, char **argv)
 {
-        struct out_json j = { .to = stdout };
+        struct out_json j = { .to = stdout, .indented = true };
         struct problem problem = { 0 };
         int rest = 0, r = cli_parse(command, argc, argv, NULL, &rest, &problem), status = 0;
 

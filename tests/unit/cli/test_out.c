@@ -84,6 +84,28 @@ START_TEST(test_json)
 }
 END_TEST
 
+START_TEST(test_json_indented)
+{
+        struct out_json j;
+
+        begin();
+        j = (struct out_json){ .to = to, .indented = true };
+        out_json_open(&j, NULL, '[');
+        out_json_open(&j, NULL, '{');
+        out_json_text(&j, "a", "b");
+        out_json_open(&j, "none", '[');
+        out_json_close(&j, ']');
+        out_json_open(&j, "list", '[');
+        out_json_number(&j, NULL, 1);
+        out_json_number(&j, NULL, 2);
+        out_json_close(&j, ']');
+        out_json_close(&j, '}');
+        out_json_close(&j, ']');
+        expect("[\n    {\n        \"a\": \"b\",\n        \"none\": [],\n        \"list\": [\n            1,\n"
+               "            2\n        ]\n    }\n]");
+}
+END_TEST
+
 START_TEST(test_words)
 {
         static const struct {
@@ -117,7 +139,8 @@ END_TEST
 
 int main(void)
 {
-        const TTest *const tests[] = { test_table, test_many_rows, test_json, test_words };
+        const TTest *const tests[] = { test_table, test_many_rows, test_json, test_json_indented,
+                                       test_words };
 
         return run_tests("out", tests, array_size(tests));
 }
