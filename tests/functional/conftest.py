@@ -21,7 +21,8 @@ PATIENCE = 120
 
 
 def pytest_configure(config):
-    config.addinivalue_line('markers', 'slow: takes minutes where the processor is emulated')
+    config.addinivalue_line('markers', 'slow: takes a minute or more where the processor is emulated')
+    config.addinivalue_line('markers', 'long: takes ten minutes or more there')
 
 
 def made_by(variable, *command):

@@ -147,10 +147,9 @@ def blocks(n):
         yield number.to_bytes(8, 'little') + piece
 
 
-@pytest.mark.slow
-def test_large_file(vm, tmp_path):
+@pytest.mark.parametrize('mib', [48, pytest.param(1024, marks=pytest.mark.long)])
+def test_large_file(vm, tmp_path, mib):
     """1 GiB, larger than the guest's memory and the tool's: it lands on a disk of the guest."""
-    mib = 1024
     disk = tmp_path / 'disk'
     with open(disk, 'wb') as f:
         f.truncate(mib * 3 << 19)

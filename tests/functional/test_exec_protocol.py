@@ -510,7 +510,7 @@ def test_many(vm):
     assert len(os.listdir(f'/proc/{vm.process.pid}/fd')) <= fds + 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_very_many(vm):
     vm.boot(memory='1G')
     fds = len(os.listdir(f'/proc/{vm.process.pid}/fd'))
