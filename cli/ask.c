@@ -56,7 +56,7 @@ int ask_run(const struct target *target, const struct ask *ask, struct problem *
                                             .name = target->name,
                                             .ops = &ops,
                                             .owner = &asked,
-                                            .answer_ms = LINK_ANSWER_MS };
+                                            .answer_ms = ask->answer_ms ? ask->answer_ms : LINK_ANSWER_MS };
 
         if (!r)
                 r = link_new(loop, &config, &link);

@@ -13,6 +13,7 @@ struct ask {
         /* All that comes. ERROR also becomes the problem. May be NULL. */
         void (*on_event)(void *who, const struct agent_event *event);
         void *who;
+        uint64_t answer_ms; /* 0 = LINK_ANSWER_MS */
 };
 
 /* ask_run() - Return: 0 after the last frame of the answer, or -1 with @problem. */

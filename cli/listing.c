@@ -134,6 +134,8 @@ void listing_json(const struct listing *l, struct out_json *j)
         out_json_text(j, "id", s->id);
         out_json_text(j, "name", s->name[0] ? s->name : NULL);
         put_status(&l->status, j);
+        if (l->is_asked)
+                out_json_text(j, "agent", l->agent);
         if (l->problem.status)
                 out_json_text(j, "problem", l->problem.text);
         else

@@ -11,6 +11,8 @@ struct listing {
         struct record record;
         struct life_status status;
         struct problem problem;
+        bool is_asked;     /* its agent too */
+        const char *agent; /* health_look() */
 };
 
 /* listing_fill() - look at it; listing_fini() is due. */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/health.h"
 #include "cli/listing.h"
 #include "sandbox/store.h"
 #include "vmm/base/cleanup.h"
@@ -232,6 +233,8 @@ static int inspect(const char *word, struct out_json *j, struct problem *p)
         if (sandbox_find(word, &s, p))
                 return -1;
         listing_fill(&s, &l);
+        l.agent = health_look(&s, &l.status);
+        l.is_asked = true;
         listing_json(&l, j);
         listing_fini(&l);
         return 0;
@@ -275,6 +278,9 @@ const struct cli_command cli_inspect = {
         .name = "inspect",
         .usage = "SANDBOX...",
         .summary = "Tell all about sandboxes, as JSON",
+        .details = "Asks the guest too, and says in \"agent\" how that is: booting, ready, busy, stuck, "
+                   "paused or\n"
+                   "frozen.\n",
         .options = no_options,
         .run = run_inspect,
 };

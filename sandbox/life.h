@@ -27,6 +27,8 @@ struct life_status {
         enum life_state state;
         int code; /* once it has ended: what `vmlet run` would have exited with */
         bool has_main, oom;
+        bool is_ready;                 /* its agent was, since it was started */
+        bool is_mute;                  /* its monitor runs and does not answer */
         char reason[300];              /* in words, when it is not the end of its command */
         uint64_t started_ns, ended_ns; /* since 1970; 0 = not known */
         char vmm[32]; /* version of the monitor that runs; "" = none, or it does not answer */

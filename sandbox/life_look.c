@@ -55,6 +55,8 @@ static int on_value(void *ctx, const char *key, struct json_t *value)
                         r->status->oom = kind == JSON_IS_FLAG && json_flag(value);
         } else if (!strcmp(key, "status")) {
                 r->vmm_status = number;
+        } else if (!strcmp(key, "ready")) {
+                r->status->is_ready = kind == JSON_IS_FLAG && json_flag(value);
         } else if (!strcmp(key, "reason")) {
                 copy_text(r->status->reason, sizeof(r->status->reason), text);
         } else if (!strcmp(key, "ended_ns")) {
@@ -103,9 +105,12 @@ static void look_alive(const struct sandbox *s, struct report *r)
 {
         struct problem problem = { 0 };
         cleanup(freep) char *answer = NULL;
+        int e;
 
         r->status->state = LIFE_STARTING;
-        if (monitor_ask(s, "status", &answer, &problem)) {
+        e = monitor_status(s, &answer, &problem);
+        if (e) {
+                r->status->is_mute = e == -EAGAIN;
                 copy_text(r->status->reason, sizeof(r->status->reason), problem.text);
                 return;
         }

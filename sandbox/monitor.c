@@ -2,7 +2,7 @@
  * Client of a monitor's control socket.
  * Input:  answers of a monitor (untrusted).
  * Runs:   any thread of the tool, which waits.
- * Limits: MONITOR_ANSWER_MAX bytes and ANSWER_S seconds an answer.
+ * Limits: MONITOR_ANSWER_MAX bytes and ANSWER_S seconds an answer, STATUS_S of what comes at once.
  */
 #include "sandbox/monitor.h"
 
@@ -20,13 +20,14 @@
 #include "vmm/base/cleanup.h"
 #include "vmm/base/loop.h"
 
-#define ANSWER_S  10
+#define ANSWER_S  10u
+#define STATUS_S  5u
 #define NS_PER_MS 1000000ull
 
-int monitor_connect(const struct sandbox *s)
+static int connect_for(const struct sandbox *s, unsigned seconds)
 {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
-        struct timeval limit = { .tv_sec = ANSWER_S };
+        struct timeval limit = { .tv_sec = seconds };
         cleanup(fd_closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
         memcpy(address.sun_path, s->control, strlen(s->control));
@@ -35,6 +36,11 @@ int monitor_connect(const struct sandbox *s)
             connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
                 return err_new(-errno);
         return steal_fd(&fd);
+}
+
+int monitor_connect(const struct sandbox *s)
+{
+        return connect_for(s, ANSWER_S);
 }
 
 pid_t monitor_pid(int fd)
@@ -50,9 +56,11 @@ static int failed(const struct sandbox *s, int e, struct problem *p)
         if (e == ENOENT || e == ECONNREFUSED)
                 return problem_set(p, SANDBOX_FAILED, "sandbox %s does not run: vmlet start %s", s->id,
                                    s->id);
-        if (e == EAGAIN)
-                return problem_set(p, SANDBOX_FAILED,
+        if (e == EAGAIN) {
+                (void)!problem_set(p, SANDBOX_FAILED,
                                    "the monitor of sandbox %s does not answer: vmlet kill %s", s->id, s->id);
+                return -EAGAIN;
+        }
         return problem_set(p, SANDBOX_FAILED, "the monitor of sandbox %s: %s", s->id, strerror(e));
 }
 
@@ -79,10 +87,9 @@ static ssize_t receive_some(int fd, char *bytes, size_t room, uint64_t end_ns)
         return -1;
 }
 
-static int receive(const struct sandbox *s, int fd, char *bytes, char **ret, struct problem *p)
+static int receive(const struct sandbox *s, int fd, uint64_t end_ns, char *bytes, char **ret,
+                   struct problem *p)
 {
-        uint64_t end_ns = loop_now_ns() + ANSWER_S * 1000 * NS_PER_MS;
-
         for (size_t n = 0;;) {
                 ssize_t more = receive_some(fd, bytes + n, MONITOR_ANSWER_MAX + MONITOR_LINE_MAX - n, end_ns);
                 enum monitor_reply reply;
@@ -107,9 +114,10 @@ static int receive(const struct sandbox *s, int fd, char *bytes, char **ret, str
         }
 }
 
-int monitor_ask(const struct sandbox *s, const char *line, char **ret, struct problem *p)
+static int ask(const struct sandbox *s, unsigned seconds, const char *line, char **ret, struct problem *p)
 {
-        cleanup(fd_closep) int fd = monitor_connect(s);
+        uint64_t end_ns = loop_now_ns() + seconds * 1000 * NS_PER_MS;
+        cleanup(fd_closep) int fd = connect_for(s, seconds);
         cleanup(freep) char *bytes = malloc(MONITOR_ANSWER_MAX + MONITOR_LINE_MAX);
         char request[128];
         int n = snprintf(request, sizeof(request), "%s\n", line);
@@ -120,7 +128,19 @@ int monitor_ask(const struct sandbox *s, const char *line, char **ret, struct pr
                 return failed(s, ENOMEM, p);
         if (send(fd, request, (size_t)n, MSG_NOSIGNAL) < 0)
                 return failed(s, errno, p);
-        return receive(s, fd, bytes, ret, p);
+        return receive(s, fd, end_ns, bytes, ret, p);
+}
+
+int monitor_ask(const struct sandbox *s, const char *line, char **ret, struct problem *p)
+{
+        int r = ask(s, ANSWER_S, line, ret, p);
+
+        return r == -EAGAIN ? -1 : r;
+}
+
+int monitor_status(const struct sandbox *s, char **ret, struct problem *p)
+{
+        return ask(s, STATUS_S, "status", ret, p);
 }
 
 ssize_t monitor_line(int fd, char *line, size_t size)

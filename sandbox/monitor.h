@@ -40,5 +40,11 @@ pid_t monitor_pid(int fd);
  */
 int must_check monitor_ask(const struct sandbox *s, const char *line, char **ret, struct problem *p);
 
+/*
+ * monitor_status() - what `status` tells; a monitor that works does so at once, whatever its guest does
+ * Return: 0 and *ret, to be freed; or -1 with @p, -EAGAIN when it is there and did not answer in time.
+ */
+int must_check monitor_status(const struct sandbox *s, char **ret, struct problem *p);
+
 /* monitor_line() - the next line of a connection that subscribed. Return: its length, 0 = end, or negative errno. */
 ssize_t must_check monitor_line(int fd, char *line, size_t size);

@@ -305,3 +305,51 @@ def test_nothing_is_inherited(user):
         assert tool.wait(PATIENCE) == 0
     assert select.select([ours], [], [], 5)[0] and os.read(ours, 1) == b''
     os.close(ours)
+
+
+def health_becomes(user, box, words):
+    end = time.monotonic() + PATIENCE
+    while (found := user.state(box))['agent'] not in words:
+        assert time.monotonic() < end, found
+        time.sleep(0.2)
+
+
+def test_a_stuck_sandbox_is_told_from_a_paused_one(user):
+    box = user.start(command=('sleep', '1000'))
+    health_becomes(user, box, ('ready',))
+    user.ok('pause', box)
+    assert user.state(box)['agent'] == 'paused'
+    user.ok('unpause', box)
+    [monitor] = user.monitors()
+    os.kill(monitor, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        assert user.state(box)['agent'] == 'stuck'
+        assert time.monotonic() - began < 10
+    finally:
+        os.kill(monitor, signal.SIGCONT)
+    health_becomes(user, box, ('ready',))
+    user.ok('kill', box)
+    assert user.state(box)['agent'] is None
+
+
+@pytest.mark.slow
+def test_a_command_in_a_stuck_sandbox_ends(user):
+    stuck = user.start('--name', 'stuck', command=('sleep', '1000'))
+    [monitor] = user.monitors()
+    paused = user.start('--name', 'paused', command=('sleep', '1000'))
+    script = 'echo begun; sleep 150; echo ended'
+    with user.popen('exec', stuck, 'sh', '-c', script) as first, user.popen('exec', 'paused', 'sh', '-c', script) as second:
+        assert first.line() == second.line() == b'begun\n'
+        user.ok('pause', paused)
+        os.kill(monitor, signal.SIGSTOP)
+        try:
+            assert first.wait(180) == 125
+        finally:
+            os.kill(monitor, signal.SIGCONT)
+        assert f'the agent of {stuck} has not answered for 90 s'.encode() in first.stderr.read()
+        assert second.poll() is None
+        time.sleep(30)                        # the other one was doubted at the same time, or a bit later
+        assert second.poll() is None
+        user.ok('unpause', paused)
+        assert second.line(300) == b'ended\n'
