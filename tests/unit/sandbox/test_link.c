@@ -14,6 +14,8 @@
 #include "tests/mock/peer.h"
 #include "tests/unit/run.h"
 
+#define PATIENCE 100 /* tenths of a second, on a busy machine */
+
 static struct peer peer;
 static struct loop *loop;
 static struct link *l;
@@ -242,7 +244,9 @@ START_TEST(test_stuck)
 {
         vm_is_paused = true;
         begin_exec(never_answer);
-        run_for(1200); /* 300 until it is asked, 600 until the monitor is */
+        for (unsigned i = 0; i < PATIENCE && !nr_asked;
+             i++) /* 300 ms until it is asked, 600 until the monitor is */
+                run_for(100);
         ck_assert_uint_eq(nr_asked, 1);
         ck_assert_int_eq(problem.status, 0);
         vm_is_paused = false;
@@ -316,14 +320,16 @@ START_TEST(test_stream)
         begin(echo_stream, true);
         ck_assert_int_eq(agent_connect(link_agent(l), &to), 0);
         link_start(l);
-        run_for(100);
+        for (unsigned i = 0; i < PATIENCE && !agent_is_stream(link_agent(l)); i++)
+                run_for(100);
         ck_assert(agent_is_stream(link_agent(l)));
         at = agent_input(link_agent(l), &room);
         ck_assert(at && room >= 1000);
         memset(at, 'x', 1000);
         agent_input_done(link_agent(l), 1000, false);
         link_flush(l);
-        run_for(100);
+        for (unsigned i = 0; i < PATIENCE && nr_bytes < 1000; i++)
+                run_for(100);
         ck_assert_uint_eq(nr_bytes, 1000);
         link_end_stream(l);
         last = AGENT_STREAM;
