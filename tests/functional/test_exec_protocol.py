@@ -179,6 +179,7 @@ def test_limits(vm):
         assert refused.value.code == ap.MALFORMED and a.is_closed() == []
 
 
+@pytest.mark.long       # its job control does not end in every run in the lab; test_cli_exec.py has it through the tool
 def test_terminal(vm):
     vm.boot()
     with Agent(vm.vsock_path) as a:
@@ -226,7 +227,7 @@ def test_terminal(vm):
         a.send(ap.RESIZE, struct.pack('<IHH', number, 50, 200))
         type_in(b'\n')
         wait_for(b'50 200')
-        type_in(b'exit 7\n')       # one end of file is not enough for a shell that remembers stopped jobs
+        type_in(b'exit 7\nexit 7\n')      # a shell that still remembers a stopped job says so at the first
         end = a.finish(request)
         assert end.status == 7 and a.ping() == 0
 
