@@ -80,22 +80,6 @@ static int start(struct asked *a, const struct paths *paths, struct problem *p)
         return status;
 }
 
-static int run(const struct cli_command *command, int argc, char **argv)
-{
-        cleanup(asked_fini) struct asked a = { 0 };
-        struct problem problem = { 0 };
-        struct paths paths;
-        int status = paths_find(&paths, &problem);
-
-        if (!status)
-                status = asked_read(command, argc, argv, &paths, &a, &problem);
-        if (status > 0)
-                return 0;
-        if (!status)
-                status = start(&a, &paths, &problem);
-        return status < 0 ? cli_complain(command, &problem) : status;
-}
-
 static int make(struct asked *a, const struct paths *paths, struct problem *p)
 {
         cleanup(sandbox_fini) struct sandbox s = SANDBOX_NONE;
@@ -110,7 +94,9 @@ static int make(struct asked *a, const struct paths *paths, struct problem *p)
         return 0;
 }
 
-static int create(const struct cli_command *command, int argc, char **argv)
+/* What is asked for, then @act, which says what run() returns, or -1 with a problem. */
+static int read_and(int (*act)(struct asked *a, const struct paths *paths, struct problem *p),
+                    const struct cli_command *command, int argc, char **argv)
 {
         cleanup(asked_fini) struct asked a = { 0 };
         struct problem problem = { 0 };
@@ -122,8 +108,18 @@ static int create(const struct cli_command *command, int argc, char **argv)
         if (status > 0)
                 return 0;
         if (!status)
-                status = make(&a, &paths, &problem);
+                status = act(&a, &paths, &problem);
         return status < 0 ? cli_complain(command, &problem) : status;
+}
+
+static int run(const struct cli_command *command, int argc, char **argv)
+{
+        return read_and(start, command, argc, argv);
+}
+
+static int create(const struct cli_command *command, int argc, char **argv)
+{
+        return read_and(make, command, argc, argv);
 }
 
 const struct cli_command cli_run = {
