@@ -12,6 +12,7 @@
 #include "cli/ask.h"
 #include "cli/cli.h"
 #include "cli/session.h"
+#include "vmm/base/compiler.h"
 #include "vmm/base/parse.h"
 
 struct attach_options {
@@ -139,6 +140,21 @@ static int run_attach(const struct cli_command *command, int argc, char **argv)
         return status < 0 ? cli_complain(command, &problem) : status;
 }
 
+static const struct {
+        const char *name;
+        int number;
+} signals[] = {
+        { "HUP", SIGHUP },       { "INT", SIGINT },     { "QUIT", SIGQUIT }, { "ILL", SIGILL },
+        { "TRAP", SIGTRAP },     { "ABRT", SIGABRT },   { "IOT", SIGABRT },  { "BUS", SIGBUS },
+        { "FPE", SIGFPE },       { "KILL", SIGKILL },   { "USR1", SIGUSR1 }, { "SEGV", SIGSEGV },
+        { "USR2", SIGUSR2 },     { "PIPE", SIGPIPE },   { "ALRM", SIGALRM }, { "TERM", SIGTERM },
+        { "STKFLT", SIGSTKFLT }, { "CHLD", SIGCHLD },   { "CLD", SIGCHLD },  { "CONT", SIGCONT },
+        { "STOP", SIGSTOP },     { "TSTP", SIGTSTP },   { "TTIN", SIGTTIN }, { "TTOU", SIGTTOU },
+        { "URG", SIGURG },       { "XCPU", SIGXCPU },   { "XFSZ", SIGXFSZ }, { "VTALRM", SIGVTALRM },
+        { "PROF", SIGPROF },     { "WINCH", SIGWINCH }, { "IO", SIGIO },     { "POLL", SIGIO },
+        { "PWR", SIGPWR },       { "SYS", SIGSYS },
+};
+
 /* "KILL", "SIGKILL", "kill" or "9". */
 static int parse_signal(const char *text, struct problem *problem)
 {
@@ -147,11 +163,9 @@ static int parse_signal(const char *text, struct problem *problem)
 
         if (parse_u64(text, &number) && number >= 1 && number <= 64)
                 return (int)number;
-        for (int s = 1; s < NSIG; s++) {
-                const char *known = sigabbrev_np(s);
-
-                if (known && !strcasecmp(known, name))
-                        return s;
+        for (size_t i = 0; i < array_size(signals); i++) {
+                if (!strcasecmp(signals[i].name, name))
+                        return signals[i].number;
         }
         return problem_set(problem, CLI_FAILED, "--signal %.64s: not a signal: write TERM, SIGTERM or 15",
                            text);

@@ -19,6 +19,7 @@
 #include "cli/cli.h"
 #include "cli/target.h"
 #include "sandbox/forward.h"
+#include "vmm/base/io.h"
 
 #define PORTS_MAX 64
 
@@ -183,10 +184,10 @@ static void close_others(int a, int b)
         unsigned low = (unsigned)(a < b ? a : b), high = (unsigned)(a < b ? b : a);
 
         if (low > 3)
-                (void)!close_range(3, low - 1, 0);
+                (void)!io_close_range(3, low - 1, IO_CLOSE);
         if (high > low + 1)
-                (void)!close_range(low + 1, high - 1, 0);
-        (void)!close_range(high + 1, ~0u, 0);
+                (void)!io_close_range(low + 1, high - 1, IO_CLOSE);
+        (void)!io_close_range(high + 1, ~0u, IO_CLOSE);
 }
 
 static void serve_in_background(const struct target *target, const char *const *words, size_t nr, int tell)

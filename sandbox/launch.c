@@ -22,6 +22,7 @@
 #include "sandbox/limits.h"
 #include "vmm/base/assert.h"
 #include "vmm/base/cleanup.h"
+#include "vmm/base/io.h"
 
 #define WORDS_MAX 64u
 
@@ -183,7 +184,7 @@ int launch_start(const struct sandbox *s, const struct record *r, int lock, stru
         if (make_words(&words, s, r, told, p))
                 return -1;
         /* Locks and pipes that a script left open in us are not for a process that outlives it. */
-        (void)!close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
+        (void)!io_close_range(3, ~0u, IO_CLOSE_ON_EXEC);
         e = spawn(s, &words, (const int[]){ lock, told, -1 }, &ret->pid);
         if (e)
                 return problem_set(p, SANDBOX_FAILED, "cannot start %.300s: %s", words.items[0], strerror(e));

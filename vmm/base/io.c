@@ -9,10 +9,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "vmm/base/cleanup.h"
 #include "vmm/base/err.h"
+
+int io_close_range(unsigned first, unsigned last, enum io_close how)
+{
+        return syscall(SYS_close_range, first, last, (unsigned)how) ? err_new(-errno) : 0;
+}
 
 int io_write_all(int fd, const void *src, size_t n)
 {

@@ -7,6 +7,11 @@
 
 #include "vmm/base/compiler.h"
 
+enum io_close { IO_CLOSE = 0, IO_CLOSE_ON_EXEC = 1u << 2 };
+
+/* io_close_range() - closes descriptors @first to @last, or has execve() do it. Return: 0 or negative errno. */
+int must_check io_close_range(unsigned first, unsigned last, enum io_close how);
+
 /* io_write_all() - all of it or a negative errno. Waits; not for the loop's descriptors. */
 int must_check io_write_all(int fd, const void *src, size_t n);
 
