@@ -16,7 +16,9 @@
 #include "vmm/base/err.h"
 
 #define IN_SIZE     (PROTOCOL_HEADER_SIZE + PROTOCOL_DATA_MAX) /* the largest frame */
-#define OK_LINE_MAX 32                                         /* "OK 4294967295\n" and to spare */
+#define IN_FIRST    1024 /* all that a short command says: its pages are what it costs here */
+#define OUT_SPARE   512  /* room behind a request for the next */
+#define OK_LINE_MAX 32   /* "OK 4294967295\n" and to spare */
 #define WINDOW_MAX  (1u << 20)
 #define UNSENT_MAX  (16u << 10) /* more than that unsent: no more input */
 
@@ -27,10 +29,12 @@ struct agent {
         uint32_t window; /* as WELCOME said */
         uint32_t credit; /* of it, what may be sent now */
         bool input_open, input_windowed;
-        size_t in_start, in_end;
-        uint8_t *out; /* all of it is kept until connected: it may have to be said again */
+        uint8_t *in; /* first, until more comes at once */
+        size_t in_start, in_end, in_size;
+        bool in_filled; /* all the room there was */
+        uint8_t *out;   /* all of it is kept until connected: it may have to be said again */
         size_t out_start, out_end, out_size;
-        uint8_t in[IN_SIZE];
+        uint8_t first[IN_FIRST];
 };
 
 static int queue_room(struct agent *a, size_t n, uint8_t **ret)
@@ -38,7 +42,7 @@ static int queue_room(struct agent *a, size_t n, uint8_t **ret)
         if (a->out_start == a->out_end && a->connected)
                 a->out_start = a->out_end = 0;
         if (a->out_size - a->out_end < n) {
-                size_t size = a->out_end + n + 4096;
+                size_t size = a->out_end + n + OUT_SPARE;
                 uint8_t *out = realloc(a->out, size);
 
                 if (!out)
@@ -57,8 +61,9 @@ int agent_new(struct agent **ret)
 
         if (!a)
                 return err_new(-ENOMEM);
-        /* Not the buffer: each page of it that is written to is a fault, half of what a short command costs here. */
-        memset(a, 0, offsetof(struct agent, in));
+        memset(a, 0, offsetof(struct agent, first));
+        a->in = a->first;
+        a->in_size = sizeof(a->first);
 
         int r = queue_room(a, OK_LINE_MAX + PROTOCOL_SMALL_MAX, &at);
 
@@ -72,8 +77,11 @@ int agent_new(struct agent **ret)
 
 void agent_free(struct agent *a)
 {
-        if (a)
+        if (a) {
                 free(a->out);
+                if (a->in != a->first)
+                        free(a->in);
+        }
         free(a);
 }
 
@@ -83,6 +91,18 @@ void agent_restart(struct agent *a)
         a->in_start = a->in_end = a->out_start = 0;
 }
 
+static int grow_in(struct agent *a)
+{
+        uint8_t *in = malloc(IN_SIZE);
+
+        if (!in)
+                return err_new(-ENOMEM);
+        memcpy(in, a->in, a->in_end);
+        a->in = in; /* the first is a part of *a */
+        a->in_size = IN_SIZE;
+        return 0;
+}
+
 uint8_t *agent_room(struct agent *a, size_t *ret_size)
 {
         if (a->in_start) {
@@ -90,13 +110,16 @@ uint8_t *agent_room(struct agent *a, size_t *ret_size)
                 a->in_end -= a->in_start;
                 a->in_start = 0;
         }
-        *ret_size = IN_SIZE - a->in_end;
+        if (a->in_filled && a->in_size < IN_SIZE)
+                (void)!grow_in(a); /* what is there does, only slower */
+        *ret_size = a->in_size - a->in_end;
         return a->in + a->in_end;
 }
 
 void agent_fed(struct agent *a, size_t n)
 {
         a->in_end += n;
+        a->in_filled = a->in_end == a->in_size;
 }
 
 const uint8_t *agent_out(const struct agent *a, size_t *ret_len)
@@ -239,6 +262,8 @@ int agent_next(struct agent *a, struct agent_event *ret)
 
                 int r = protocol_parse_header(at, len, PROTOCOL_FROM_AGENT, &frame);
 
+                if (!r && PROTOCOL_HEADER_SIZE + frame.len > a->in_size && (r = grow_in(a)))
+                        return err_trace(r);
                 if (r == PROTOCOL_E_MORE || (!r && len - PROTOCOL_HEADER_SIZE < frame.len))
                         return AGENT_OK;
                 if (!r)

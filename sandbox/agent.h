@@ -80,7 +80,8 @@ void agent_fed(struct agent *a, size_t n);
 
 /*
  * agent_next() - the next event.
- * Return: 0 and the event, or a PROTOCOL_E_ or AGENT_E_: the peer is not an agent of this protocol; give up.
+ * Return: 0 and the event, or a PROTOCOL_E_ or AGENT_E_: the peer is not an agent of this protocol; give up. A negative
+ * errno: no memory for a large frame.
  */
 int must_check agent_next(struct agent *a, struct agent_event *ret);
 

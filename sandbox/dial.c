@@ -16,24 +16,20 @@
 #include <sys/un.h>
 
 #include "vmm/base/cleanup.h"
+#include "vmm/base/compiler.h"
 
 #define DIAL_FAILED 125
 
-/* An address holds 107 characters: a longer path goes by a descriptor of its folder. */
-static int fill(const char *path, struct sockaddr_un *ret, int *ret_folder)
+/*
+ * An address holds 107 characters: a longer path goes by a descriptor of its folder. Not inlined: what most do
+ * without would cost them two pages of stack.
+ */
+static noinline int fill_by_folder(const char *path, struct sockaddr_un *ret, int *ret_folder)
 {
-        size_t len = strlen(path);
         const char *slash = strrchr(path, '/');
         char folder[PATH_MAX];
         int n;
 
-        ret->sun_family = AF_UNIX;
-        if (!len)
-                return err_new(-EINVAL);
-        if (len < sizeof(ret->sun_path)) {
-                memcpy(ret->sun_path, path, len + 1);
-                return 0;
-        }
         if (!slash || (size_t)(slash - path) >= sizeof(folder))
                 return err_new(-ENAMETOOLONG);
         memcpy(folder, path, (size_t)(slash - path));
@@ -43,6 +39,19 @@ static int fill(const char *path, struct sockaddr_un *ret, int *ret_folder)
                 return err_new(-errno);
         n = snprintf(ret->sun_path, sizeof(ret->sun_path), "/proc/self/fd/%d/%s", *ret_folder, slash + 1);
         return n < (int)sizeof(ret->sun_path) ? 0 : err_new(-ENAMETOOLONG);
+}
+
+static int fill(const char *path, struct sockaddr_un *ret, int *ret_folder)
+{
+        size_t len = strlen(path);
+
+        ret->sun_family = AF_UNIX;
+        if (!len)
+                return err_new(-EINVAL);
+        if (len >= sizeof(ret->sun_path))
+                return fill_by_folder(path, ret, ret_folder);
+        memcpy(ret->sun_path, path, len + 1);
+        return 0;
 }
 
 int dial_connect(const char *path)

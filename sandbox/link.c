@@ -215,7 +215,7 @@ static void pump(struct link *l)
                 int r = agent_next(l->agent, &event);
 
                 if (r) {
-                        fail(l, agent_strerror(r));
+                        fail(l, r < 0 ? strerror(-r) : agent_strerror(r));
                         return;
                 }
                 if (event.kind == AGENT_NOTHING)

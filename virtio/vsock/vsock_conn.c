@@ -47,7 +47,7 @@ static void discard_unread(int fd)
 void vsock_conn_fini(struct vsock_conn *c, struct loop *loop)
 {
         loop_remove(loop, &c->ev);
-        if (c->ev.fd >= 0 && c->guest_sent)
+        if (c->ev.fd >= 0 && c->guest_sent && !c->hup)
                 discard_unread(c->ev.fd);
         fd_closep(&c->ev.fd);
         free(c->ring);
@@ -67,6 +67,7 @@ int vsock_conn_read_line(struct vsock_conn *c, uint32_t *ret_port)
         if (n <= 0)
                 return VSOCK_E_LINE;
         end = memchr(at, '\n', (size_t)n);
+        c->readable = end && end - at + 1 < n; /* once it is open, without waiting for the loop to say so */
         if (end)
                 n = end - at + 1;
         if (recv(c->ev.fd, at, (size_t)n, MSG_DONTWAIT) != n)

@@ -219,6 +219,35 @@ START_TEST(test_bytes_in_pieces)
 }
 END_TEST
 
+/* Its buffer is small until there is more than fits. */
+START_TEST(test_large_frames)
+{
+        static uint8_t bytes[PROTOCOL_HEADER_SIZE + PROTOCOL_DATA_MAX];
+        const struct protocol_frame frame = { .type = PROTOCOL_STDOUT, .id = 1, .len = PROTOCOL_DATA_MAX };
+
+        memset(bytes, 'x', sizeof(bytes));
+        protocol_put_header(bytes, &frame);
+        begin_talk();
+        for (unsigned i = 0; i < 2; i++) {
+                for (size_t done = 0, room; done < sizeof(bytes); done += room) {
+                        uint8_t *to = agent_room(a, &room);
+
+                        ck_assert_uint_gt(room, 0);
+                        room = room < sizeof(bytes) - done ? room : sizeof(bytes) - done;
+                        memcpy(to, bytes + done, room);
+                        agent_fed(a, room);
+                        ck_assert_int_eq(agent_next(a, &event), 0);
+                }
+                ck_assert_int_eq(event.kind, AGENT_STDOUT);
+                ck_assert_uint_eq(event.len, PROTOCOL_DATA_MAX);
+                ck_assert(!memcmp(event.bytes, bytes + PROTOCOL_HEADER_SIZE, event.len));
+                ck_assert_int_eq(agent_next(a, &event), 0);
+                ck_assert_int_eq(event.kind, AGENT_NOTHING);
+        }
+        agent_free(a);
+}
+END_TEST
+
 START_TEST(test_not_an_agent)
 {
         static const char *const lines[] = { "HTTP/1.1 200\r\n", "NO", "\n",
@@ -442,9 +471,9 @@ END_TEST
 int main(void)
 {
         const TTest *const tests[] = {
-                test_first_bytes,     test_a_command, test_window, test_unsent,         test_restart,
-                test_bytes_in_pieces, test_answers,   test_stream, test_small_requests, test_not_an_agent,
-                test_out_of_order,    test_errors,    test_limits,
+                test_first_bytes,     test_a_command,    test_window,  test_unsent, test_restart,
+                test_bytes_in_pieces, test_large_frames, test_answers, test_stream, test_small_requests,
+                test_not_an_agent,    test_out_of_order, test_errors,  test_limits,
         };
 
         return run_tests("agent", tests, array_size(tests));

@@ -168,6 +168,7 @@ START_TEST(test_pipelined)
         port = le32_get(p.hdr.src_port);
         peer_expect_none(&p);
         peer_send(&p, PORT, port, VSOCK_OP_RESPONSE);
+        ck_assert_msg(peer_has_packet(&p), "what came with the line waits for the loop");
         peer_expect(&p, VSOCK_OP_RW);
         ck_assert_uint_eq(p.len, 11);
         ck_assert(!memcmp(p.data, "and at once", 11));
