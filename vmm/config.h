@@ -67,7 +67,7 @@ struct vm_config {
 
         const char *api_path;     /* Unix socket of the API; NULL: none */
         uint64_t boot_timeout_ns; /* 0: none. With the agent only */
-        uint64_t grace_ns;        /* between asking a guest to power off and ending it */
+        uint64_t grace_ns;        /* of a guest that is to power off, between SIGTERM and SIGKILL */
         uint64_t lifetime_ns;     /* then it is asked; 0: no limit */
         const char *control_path; /* Unix socket for requests; NULL: none */
         const char *exit_path;    /* file for how it ended; NULL: none */

@@ -23,6 +23,8 @@
 #include "vmm/status.h"
 
 #define NS_PER_MS 1000000u
+/* After the guest's SIGKILL: its disks are written back. Less than EXTRA_MS of sandbox/life.c, who then ends us. */
+#define LAST_NS 1500000000ull
 
 const char *const control_state_names[CONTROL_NR_STATES] = { "starting", "running", "paused", "ending" };
 const char *const control_event_names[CONTROL_NR_EVENTS] = { "ready", "paused", "resumed", "stopping" };
@@ -56,10 +58,13 @@ static int on_grace(struct loop_timer *timer)
         return 0;
 }
 
-/* Half of it is for the processes of the guest, the other half for its kernel. */
-static uint32_t agents_grace_ms(uint64_t grace_ns)
+/* The grace is for the guest's processes; our own deadline comes after it. */
+static void set_deadline(struct control *c, uint64_t grace_ns)
 {
-        return (uint32_t)num_min(grace_ns / NS_PER_MS / 2, PROTOCOL_GRACE_MAX_MS);
+        uint64_t after_ns = UINT64_MAX;
+
+        (void)num_add(grace_ns, LAST_NS, &after_ns);
+        loop_timer_set(c->cfg.loop, &c->grace, after_ns);
 }
 
 /* Return: 0 when the agent was asked. */
@@ -71,7 +76,8 @@ static int ask_agent(struct control *c, uint64_t grace_ns)
 
         if (c->agent >= 0)
                 return 0; /* it was, by control_press() */
-        n += protocol_put_shutdown(frames + n, 1, PROTOCOL_POWER_OFF, agents_grace_ms(grace_ns));
+        n += protocol_put_shutdown(frames + n, 1, PROTOCOL_POWER_OFF,
+                                   (uint32_t)num_min(grace_ns / NS_PER_MS, PROTOCOL_GRACE_MAX_MS));
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
                 return err_new(-errno);
         c->agent = pair[0];
@@ -153,7 +159,7 @@ static void end(struct control *c, uint64_t grace_ns, enum control_cause cause)
         if (first)
                 tell(c, CONTROL_IS_STOPPING);
         if (first && ask(c, grace_ns))
-                loop_timer_set(c->cfg.loop, &c->grace, grace_ns);
+                set_deadline(c, grace_ns);
         else
                 c->cfg.on_end(c->cfg.ctx);
 }
@@ -172,12 +178,12 @@ void control_ask_end(struct control *c)
 
 void control_stop(struct control *c, uint64_t grace_ns)
 {
-        uint64_t now = loop_now_ns();
+        uint64_t now = loop_now_ns(), left = c->grace.at_ns > now ? c->grace.at_ns - now : 0;
 
         if (c->state != CONTROL_ENDING || !grace_ns)
                 end(c, grace_ns, CONTROL_BY_REQUEST);
-        else if (c->grace.at_ns > now && c->grace.at_ns - now > grace_ns)
-                loop_timer_set(c->cfg.loop, &c->grace, grace_ns);
+        else if (left > LAST_NS && left - LAST_NS > grace_ns)
+                set_deadline(c, grace_ns);
 }
 
 static int on_lifetime(struct loop_timer *timer)

@@ -31,18 +31,18 @@ struct control_config {
         struct devices *devices; /* NULL: none */
         struct vcpu *const *vcpus;
         unsigned nr_vcpus;
-        struct virtio_dev *vsock; /* NULL: no way to the agent */
-        struct irq *button;       /* the power button, for guests without an agent; NULL: none */
-        uint64_t grace_ns;
-        uint64_t lifetime_ns;                      /* from control_set_started(); 0: no end of it */
-        void (*on_end)(void *ctx);                 /* the end is here, whatever the guest does */
+        struct virtio_dev *vsock;  /* NULL: no way to the agent */
+        struct irq *button;        /* the power button, for guests without an agent; NULL: none */
+        uint64_t grace_ns;         /* for the guest's processes to end; 0: at once */
+        uint64_t lifetime_ns;      /* from control_set_started(); 0: no end of it */
+        void (*on_end)(void *ctx); /* the end is here, whatever the guest does */
         void (*on_paused)(void *ctx, bool paused); /* NULL: nobody cares */
         void *ctx;
 };
 
 /*
  * control_new() - from now on SIGTERM, SIGINT and (unless it was ignored) SIGHUP ask the guest to power off;
- *                 the second one, or the end of the grace, calls on_end()
+ *                 the second one, or a moment after the end of the grace, calls on_end()
  */
 int must_check control_new(struct control **ret, const struct control_config *cfg);
 void control_free(struct control *control);

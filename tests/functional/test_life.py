@@ -121,6 +121,16 @@ def test_pause(user):
     assert user.state(box)['state'] == 'exited'
 
 
+def test_stop_gives_the_time_it_was_asked_for(user):
+    for seconds, expected in (('10', 'begun\nsurvived\n'), ('2', 'begun\n')):
+        box = user.start(command=('sh', '-c', 'trap "sleep 7; echo survived; exit" TERM; echo begun; while :; do sleep 1; done'))
+        with user.popen('logs', '-f', box) as log:
+            assert log.line() == b'begun\n'
+        user.ok('stop', '-t', seconds, box)
+        assert user.ok('logs', box) == expected
+        assert (state := user.state(box))['reason'] == 'the guest powered off', state
+
+
 def test_lifetime(user):
     status, _, err = user('run', '--rm', '-m', '64M', '--lifetime', '2s', user.image, 'sleep', '1000')
     assert status == 124 and 'lifetime' in err and user.left() == [], err

@@ -41,11 +41,11 @@ START_TEST(test_signals)
 }
 END_TEST
 
-/* The agent has half of the grace, and takes no more than its protocol allows. */
+/* The guest's processes have all of the grace, but no more than its protocol allows. */
 START_TEST(test_grace)
 {
-        static const uint64_t rows[][2] = { { 10, 5 },
-                                            { 2 * HOUR_MS, HOUR_MS },
+        static const uint64_t rows[][2] = { { 10, 10 },
+                                            { HOUR_MS, HOUR_MS },
                                             { 3 * HOUR_MS, HOUR_MS },
                                             { UINT64_MAX / NS_PER_MS, HOUR_MS } };
         struct control_config cfg = { .on_end = on_end, .grace_ns = rows[_i][0] * NS_PER_MS };
@@ -95,6 +95,8 @@ START_TEST(test_press)
         (void)mock_run_until(p.loop, peer_never, NULL, 30);
         ck_assert_uint_eq(ends, 0);
         control_ask_end(control);
+        (void)mock_run_until(p.loop, peer_never, NULL, 30);
+        ck_assert_uint_eq(ends, 0); /* the grace is over, but the guest has its disks to write back */
         ck_assert(!loop_run(p.loop));
         ck_assert_uint_eq(ends, 1);
         ck_assert_int_eq(control_press(control), -EBUSY);
