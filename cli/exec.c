@@ -19,7 +19,7 @@
 struct exec_options {
         struct cli_list env, env_files, limits;
         const char *workdir, *user, *detach_keys;
-        bool interactive, tty, detach;
+        bool interactive, tty, detach, keep;
         uint64_t timeout_ns;
 };
 
@@ -34,6 +34,8 @@ static const struct cli_option options[] = {
           "set the variables of a file, one a line" },
         { 'i', "interactive", CLI_FLAG, NULL, offsetof(struct exec_options, interactive),
           "pass standard input to the command (else it reads nothing)" },
+        { 0, "keep", CLI_FLAG, NULL, offsetof(struct exec_options, keep),
+          "what it leaves running in the background may outlive it" },
         { 0, "timeout", CLI_DURATION, "TIME", offsetof(struct exec_options, timeout_ns),
           "kill the command after that time: 30s, 5m" },
         { 't', "tty", CLI_FLAG, NULL, offsetof(struct exec_options, tty),
@@ -131,7 +133,8 @@ static int fill(const struct exec_options *o, struct wanted *w, struct problem *
         if (o->tty && o->interactive && !o->detach && !isatty(0))
                 return problem_set(problem, CLI_FAILED, "-it: standard input is no terminal: leave out -t");
         w->config = (struct session_config){
-                .exec = { .cwd = o->workdir,
+                .exec = { .flags = o->keep ? PROTOCOL_EXEC_KEEP : 0,
+                          .cwd = o->workdir,
                           .user = o->user,
                           .env = (const char *const *)w->env.items,
                           .nr_rlimits = (uint32_t)o->limits.n,
@@ -233,6 +236,8 @@ const struct cli_command cli_exec = {
                 "The exit status is the command's own; 128 and the signal's number if a signal ended it;\n"
                 "127 if there is no such command, 126 if it cannot be run, 124 if its time was up, 125 if\n"
                 "vmlet itself failed.\n"
+                "\n"
+                "When it has ended, what it left running in the background is killed, without --keep.\n"
                 "\n"
                 "Examples:\n"
                 "  vmlet exec box uname -a\n"

@@ -224,6 +224,13 @@ def test_background(box):
     vmlet(box, 'attach', path, out.strip(), status=124)
 
 
+def test_what_is_left_running_dies_unless_kept(box):
+    script = 'sleep 1000 >/dev/null 2>&1 & echo $!'
+    for options, lives in (([], False), (['--keep'], True)):
+        pid = vmlet(box, 'exec', *options, box.vsock_path, 'sh', '-c', script)[0].strip()
+        assert (box.exec(['test', '-d', f'/proc/{pid}'])[0] == 0) == lives, options
+
+
 def test_signals_are_passed_on(box):
     script = 'for s in INT TERM HUP QUIT USR1 USR2; do trap "echo got $s" $s; done; echo up; while :; do sleep 0.1; done'
     words = [box.build / 'bin/vmlet', 'exec', box.vsock_path, 'sh', '-c', script]
