@@ -34,6 +34,18 @@ bool asked_is_shell(const struct record_list *args)
         return args->nr == array_size(shell) && !strcmp(args->items[2], shell[2]);
 }
 
+int asked_line(char **words, int nr, const char *ret[static 4], struct problem *p)
+{
+        if (nr != 1)
+                return problem_set(p, CLI_FAILED, "--shell: %s, such as 'cd /srv && make'",
+                                   nr ? "write the line as one word, in quotes" : "which line? In quotes");
+        ret[0] = "/bin/sh";
+        ret[1] = "-c";
+        ret[2] = words[0];
+        ret[3] = NULL;
+        return 0;
+}
+
 static int read_env(struct asked *a, struct problem *p)
 {
         const char *terminal = a->tty ? getenv("TERM") : NULL;
@@ -166,9 +178,16 @@ static int read_command(struct asked *a, char **argv, int nr, struct problem *p)
 {
         bool wants_shell = !nr && a->interactive && a->tty;
         const char *const *from = wants_shell ? shell : (const char *const *)argv;
+        const char *line[4];
 
-        if (wants_shell)
+        if (a->line) {
+                if (asked_line(argv, nr, line, p))
+                        return -1;
+                from = line;
+                nr = 3;
+        } else if (wants_shell) {
                 nr = (int)array_size(shell);
+        }
         for (int i = 0; i < nr; i++)
                 if (record_add(&a->record.args, from[i]))
                         return problem_set(p, CLI_FAILED, "out of memory");

@@ -12,7 +12,7 @@
 struct asked {
         struct cli_list env_words, env_files, labels, ports;
         const char *name, *hostname, *user, *workdir, *cpus, *disk, *disk_rate, *kernel, *detach_keys;
-        bool interactive, tty, detach, rm;
+        bool interactive, tty, detach, rm, line;
         uint64_t memory_bytes, lifetime_ns, boot_timeout_ns, pids, cpu_shares;
         struct keys keys;
         struct env env;
@@ -29,6 +29,12 @@ struct asked {
 int must_check asked_read(const struct cli_command *command, int argc, char **argv, const struct paths *paths,
                           struct asked *a, struct problem *p);
 void asked_fini(struct asked *a);
+
+/*
+ * asked_line() - what --shell makes of COMMAND: its one word is a line for the guest's shell
+ * @ret: borrows the word; ends with NULL
+ */
+int must_check asked_line(char **words, int nr, const char *ret[static 4], struct problem *p);
 
 /* asked_is_shell() - is that what -it gives whoever named no command? */
 bool asked_is_shell(const struct record_list *args);

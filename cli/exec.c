@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/asked.h"
 #include "cli/cli.h"
 #include "cli/env.h"
 #include "cli/session.h"
@@ -19,7 +20,7 @@
 struct exec_options {
         struct cli_list env, env_files, limits;
         const char *workdir, *user, *detach_keys;
-        bool interactive, tty, detach, keep;
+        bool interactive, tty, detach, keep, line;
         uint64_t timeout_ns;
 };
 
@@ -36,6 +37,8 @@ static const struct cli_option options[] = {
           "pass standard input to the command (else it reads nothing)" },
         { 0, "keep", CLI_FLAG, NULL, offsetof(struct exec_options, keep),
           "what it leaves running in the background may outlive it" },
+        { 0, "shell", CLI_FLAG, NULL, offsetof(struct exec_options, line),
+          "COMMAND is one word: a line for the guest's /bin/sh -c" },
         { 0, "timeout", CLI_DURATION, "TIME", offsetof(struct exec_options, timeout_ns),
           "kill the command after that time: 30s, 5m" },
         { 't', "tty", CLI_FLAG, NULL, offsetof(struct exec_options, tty),
@@ -192,6 +195,7 @@ static int run(const struct cli_command *command, int argc, char **argv)
 {
         cleanup(exec_options_fini) struct exec_options o = { 0 };
         cleanup(wanted_fini) struct wanted w = { 0 };
+        const char *line[4];
         struct problem problem = { 0 };
         int rest = 0, first = 0, status;
         int r = cli_parse(command, argc, argv, &o, &rest, &problem);
@@ -201,6 +205,11 @@ static int run(const struct cli_command *command, int argc, char **argv)
         if (r || read_words(argc, argv, rest, &first, &problem) || fill(&o, &w, &problem))
                 return cli_complain(command, &problem);
         w.config.exec.args = (const char *const *)argv + first;
+        if (o.line) {
+                if (asked_line(argv + first, argc - first, line, &problem))
+                        return cli_complain(command, &problem);
+                w.config.exec.args = line;
+        }
         status = talk(argv[rest], &w.config, &problem);
         return status < 0 ? cli_complain(command, &problem) : status;
 }
@@ -241,6 +250,7 @@ const struct cli_command cli_exec = {
                 "\n"
                 "Examples:\n"
                 "  vmlet exec box uname -a\n"
+                "  vmlet exec --shell box 'cd /srv && make | tee log'\n"
                 "  vmlet exec -it box bash\n"
                 "  vmlet exec -i box tar x -C /src < src.tar\n"
                 "  vmlet exec -d box python3 -m http.server\n",

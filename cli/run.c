@@ -46,6 +46,8 @@ static const struct cli_option options[] = {
         { 'p', "publish", CLI_LIST, "[ADDRESS:]PORT:GUEST_PORT", offsetof(struct asked, ports),
           "lead a port of this host into the guest, while it runs" },
         { 0, "rm", CLI_FLAG, NULL, offsetof(struct asked, rm), "remove it when it has ended" },
+        { 0, "shell", CLI_FLAG, NULL, offsetof(struct asked, line),
+          "COMMAND is one word: a line for the guest's /bin/sh -c" },
         { 't', "tty", CLI_FLAG, NULL, offsetof(struct asked, tty), "give the command a terminal" },
         { 'u', "user", CLI_TEXT, "USER[:GROUP]", offsetof(struct asked, user),
           "run the command as this user of the guest (root)" },
@@ -136,6 +138,7 @@ const struct cli_command cli_run = {
                    "\n"
                    "Examples:\n"
                    "  vmlet run --rm debian python3 -c 'print(6 * 7)'\n"
+                   "  vmlet run --rm --shell debian 'cd /tmp && ls | wc -l'\n"
                    "  vmlet run --rm -it debian\n"
                    "  vmlet run -d --name box -m 2G --cpus 2 debian\n",
         .options = options,

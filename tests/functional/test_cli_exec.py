@@ -224,6 +224,14 @@ def test_background(box):
     vmlet(box, 'attach', path, out.strip(), status=124)
 
 
+def test_shell_line(box):
+    path = box.vsock_path
+    assert vmlet(box, 'exec', '--shell', path, 'cd /dev && pwd | cat; echo "$0" "$#"; exit 3', status=3)[0] == '/dev\n/bin/sh 0\n'
+    for words in (['echo', 'two words'], []):
+        _, err = vmlet(box, 'exec', '--shell', path, *words, status=125)
+        assert err.count('\n') == 1 and ('--shell' in err or 'which command' in err), err
+
+
 def test_what_is_left_running_dies_unless_kept(box):
     script = 'sleep 1000 >/dev/null 2>&1 & echo $!'
     for options, lives in (([], False), (['--keep'], True)):

@@ -18,6 +18,9 @@ def test_run_rm(user):
     assert user('run', '--rm', '-m', '64M', user.image, '--', 'sh', '-c', 'echo out; echo err >&2; exit 7') == (7, 'out\n', 'err\n')
     assert user('run', '--rm', '-m', '64M', '-i', user.image, 'cat', stdin=b'typed') == (0, 'typed', '')
     assert user('run', '--rm', '-m', '64M', user.image, 'sh', '-c', 'kill -9 $$')[0] == 137
+    assert user('run', '--rm', '-m', '64M', '--shell', user.image, 'echo a | grep a && exit 7') == (7, 'a\n', '')
+    for words in ([], ['echo', 'b']):
+        assert '--shell' in user.fails('run', '--rm', '--shell', user.image, *words)
     assert user('run', '--rm', '-m', '64M', user.image, 'no-such')[0] == 127
     assert user('run', '--rm', '-m', '64M', user.image, '/etc/passwd')[0] == 126
     assert user.left() == [] and user.monitors() == []
