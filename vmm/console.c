@@ -35,6 +35,9 @@ struct console {
 static struct termios saved;
 static volatile sig_atomic_t is_raw;
 
+static const int fatal[] = { SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGQUIT, SIGSYS };
+static struct sigaction before[array_size(fatal)]; /* the exit file's, or the default */
+
 static void restore(void)
 {
         if (is_raw)
@@ -45,13 +48,15 @@ static void restore(void)
 static void on_fatal(int sig)
 {
         restore();
-        (void)raise(sig); /* SA_RESETHAND: the default action now */
+        for (unsigned i = 0; i < array_size(fatal); i++)
+                if (fatal[i] == sig)
+                        (void)sigaction(sig, &before[i], NULL);
+        (void)raise(sig); /* comes when we return */
 }
 
 static void make_raw(void)
 {
-        static const int fatal[] = { SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGQUIT, SIGSYS };
-        struct sigaction action = { .sa_handler = on_fatal, .sa_flags = (int)SA_RESETHAND };
+        struct sigaction action = { .sa_handler = on_fatal };
         struct termios raw;
 
         /* In the background a terminal is not ours to change: SIGTTOU would stop us. */
@@ -61,7 +66,7 @@ static void make_raw(void)
         cfmakeraw(&raw);
         raw.c_oflag |= OPOST; /* our own lines go to the same terminal */
         for (unsigned i = 0; i < array_size(fatal); i++)
-                (void)!sigaction(fatal[i], &action, NULL);
+                (void)!sigaction(fatal[i], &action, &before[i]);
         (void)atexit(restore);
         is_raw = 1;
         (void)!tcsetattr(STDIN_FILENO, TCSANOW, &raw);

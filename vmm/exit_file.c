@@ -1,7 +1,7 @@
 /*
  * How a VM ended, in a file.
  * Input:  status and words of ours; what the agent told of the main command, checked by protocol.c.
- * Runs:   main thread.
+ * Runs:   main thread; on_crash() on any, as a signal handler.
  * Limits: none.
  *
  * syscalls: loop: openat write renameat
@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -23,6 +24,84 @@
 #include "vmm/status.h"
 
 #define NEW_SUFFIX ".new"
+
+/* The signals by which a bug ends a process. */
+static struct {
+        int number;
+        const char *name;
+        struct sigaction before;
+} crashes[] = {
+        { .number = SIGABRT, .name = "SIGABRT" }, { .number = SIGSEGV, .name = "SIGSEGV" },
+        { .number = SIGBUS, .name = "SIGBUS" },   { .number = SIGILL, .name = "SIGILL" },
+        { .number = SIGFPE, .name = "SIGFPE" },
+};
+static const struct exit_file *volatile of_crash; /* NULL: none */
+
+static char *put_text(char *at, const char *text)
+{
+        while (*text)
+                *at++ = *text++;
+        return at;
+}
+
+static char *put_number(char *at, uint64_t v)
+{
+        char digits[20];
+        unsigned n = 0;
+
+        do
+                digits[n++] = (char)('0' + v % 10);
+        while (v /= 10);
+        while (n)
+                *at++ = digits[--n];
+        return at;
+}
+
+/* Nothing here but what a signal handler may call: no stdio, no memory. */
+static void write_crash(const struct exit_file *file, int sig, const char *name)
+{
+        struct timespec now = { 0 };
+        char text[256], *at = text;
+        int fd = openat(file->folder, file->beside, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
+                        0600);
+
+        if (fd < 0)
+                return;
+        (void)clock_gettime(CLOCK_REALTIME, &now);
+        at = put_number(put_text(at, "{\"status\":"), 128 + (unsigned)sig);
+        at = put_number(put_text(at, ",\"name\":\"crashed\",\"reason\":\"crashed: signal "), (unsigned)sig);
+        at = put_text(put_text(put_text(at, " ("), name), ")\",\"main\":null,\"ended_ns\":");
+        at = put_number(at, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec);
+        at = put_text(at, "}\n");
+        if (write(fd, text, (size_t)(at - text)) == at - text)
+                (void)!renameat(file->folder, file->beside, file->folder, file->name);
+}
+
+static void on_crash(int sig)
+{
+        const struct exit_file *file = of_crash;
+
+        of_crash = NULL;
+        for (unsigned i = 0; i < array_size(crashes); i++) {
+                if (crashes[i].number != sig)
+                        continue;
+                if (file)
+                        write_crash(file, sig, crashes[i].name);
+                (void)sigaction(sig, &crashes[i].before, NULL);
+        }
+        (void)raise(sig); /* comes when we return: to who was here before, or the default */
+}
+
+static void catch_crashes(const struct exit_file *file)
+{
+        static bool caught;
+        struct sigaction action = { .sa_handler = on_crash };
+
+        of_crash = file;
+        for (unsigned i = 0; !caught && i < array_size(crashes); i++)
+                (void)sigaction(crashes[i].number, &action, &crashes[i].before);
+        caught = true;
+}
 
 int exit_file_open(struct exit_file *file, const char *path, struct problem *p)
 {
@@ -45,6 +124,7 @@ int exit_file_open(struct exit_file *file, const char *path, struct problem *p)
         if (faccessat(file->folder, ".", W_OK, AT_EACCESS) < 0)
                 return problem_set(p, VMM_E_INPUT, "--exit-file: cannot write to folder '%s': %s", folder,
                                    strerror(errno));
+        catch_crashes(file);
         return 0;
 }
 
@@ -96,6 +176,7 @@ void exit_file_write(const struct exit_file *file, int status, const char *words
 {
         if (file->folder < 0)
                 return;
+        of_crash = NULL; /* what comes from now on is not what the VM ended by */
         if (!write_beside(file, status, words, report) &&
             !renameat(file->folder, file->beside, file->folder, file->name))
                 return;
@@ -105,5 +186,7 @@ void exit_file_write(const struct exit_file *file, int status, const char *words
 
 void exit_file_close(struct exit_file *file)
 {
+        if (of_crash == file)
+                of_crash = NULL;
         fd_closep(&file->folder);
 }

@@ -6,8 +6,9 @@
  *   {"status":0,"name":"powered-off","reason":"lifetime","main":null,"ended_ns":1700000000000000000}
  *
  * reason: "lifetime" when that asked for the end, else words for a person. main: how the main command ended
- * ({"kind":"exited","value":0,…}), or null when none told. ended_ns: since 1970. A monitor that was killed
- * leaves none. Main thread.
+ * ({"kind":"exited","value":0,…}), or null when none told. ended_ns: since 1970. For a monitor
+ * that a bug of its own ended the status is 128 + the signal and the name "crashed"; one that was killed leaves
+ * no file. Main thread.
  */
 #include <limits.h>
 #include <stdbool.h>
@@ -30,7 +31,8 @@ struct exit_report {
 };
 
 /*
- * exit_file_open() - hold its folder, and remove the file of an earlier run
+ * exit_file_open() - hold its folder, and remove the file of an earlier run; from now on until it is written
+ *                    or closed, a crash of any thread writes it, so @file stays where it is
  * Return: 0, or -1 with *p filled.
  */
 int must_check exit_file_open(struct exit_file *file, const char *path, struct problem *p);

@@ -1,4 +1,5 @@
 """The console on a terminal: raw while the machine runs, keys reach the guest, restored on every way out."""
+import json
 import os
 import pty
 import select
@@ -26,7 +27,7 @@ class Terminal:
             os.close(os.open(os.ttyname(0), os.O_RDWR))
             os.tcsetpgrp(0, os.getpid())
 
-        self.process = subprocess.Popen(vm.command(serial='stdio'), stdin=self.slave, stdout=self.slave,
+        self.process = subprocess.Popen(vm.command('--exit-file', vm.folder / 'exit', serial='stdio'), stdin=self.slave, stdout=self.slave,
                                         stderr=subprocess.PIPE, preexec_fn=own_terminal, cwd=vm.folder)
 
     def wait_raw(self):
@@ -72,10 +73,13 @@ def test_escape_ends_and_restores(terminal):
 
 
 @pytest.mark.parametrize('sig', [signal.SIGTERM, signal.SIGABRT, signal.SIGSEGV])
-def test_signals_restore(terminal, sig):
+def test_signals_restore(vm, terminal, sig):
+    """And a crash is told all the same."""
     terminal.process.send_signal(sig)
-    terminal.wait()
+    status = terminal.wait()
     assert terminal.is_restored()
+    if sig != signal.SIGTERM:
+        assert status == -sig and sig.name in json.loads((vm.folder / 'exit').read_text())['reason']
 
 
 def test_keys_reach_the_guest(vm, terminal):

@@ -228,6 +228,18 @@ def test_monitor_killed(user):
     assert user.left() == []
 
 
+@pytest.mark.parametrize('name', ['SIGSEGV', 'SIGABRT'])
+def test_monitor_crashed(user, name):
+    box = user.start(command=('sleep', '1000'))
+    os.kill(user.monitors()[0], getattr(signal, name))
+    state = user.wait_state(box, 'failed')
+    assert state['reason'] == f'crashed: signal {getattr(signal, name).value} ({name})' and state['exit_code'] == 125
+    assert user.ok('wait', box) == '125\n' and name in user.ok('ps', '-a')
+    assert not any((user.data / 'sandboxes' / box).glob('*.new'))
+    user.ok('start', box)
+    assert user.state(box)['state'] == 'running'
+
+
 def test_monitor_stopped(user):
     """One that does not answer is told, and can be ended."""
     box = user.start(command=('sleep', '1000'))

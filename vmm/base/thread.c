@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "vmm/base/assert.h"
+#include "vmm/base/compiler.h"
 #include "vmm/base/err.h"
 
 /* Room for two full sets of I/O vectors and a sanitizer's red zones. Only touched pages cost memory. */
@@ -36,13 +37,19 @@ static void *enter(void *arg)
         return NULL;
 }
 
-/* The mask is inherited: blocked here for a moment, so that the new thread never runs without it. */
+/*
+ * The mask is inherited: blocked here for a moment, so that the new thread never runs without it. A fault of
+ * its own that is blocked would end the process past all handlers.
+ */
 static int create(struct thread *t, const pthread_attr_t *attr)
 {
+        static const int faults[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE };
         sigset_t all, old;
         int r;
 
         (void)sigfillset(&all);
+        for (unsigned i = 0; i < array_size(faults); i++)
+                (void)sigdelset(&all, faults[i]);
         (void)pthread_sigmask(SIG_SETMASK, &all, &old);
         r = pthread_create(&t->id, attr, enter, t);
         (void)pthread_sigmask(SIG_SETMASK, &old, NULL);

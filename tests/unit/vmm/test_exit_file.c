@@ -2,12 +2,16 @@
 #include "vmm/exit_file.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/unit/run.h"
+#include "vmm/base/assert.h"
 #include "vmm/base/io.h"
+#include "vmm/base/thread.h"
 #include "vmm/status.h"
 
 static char folder[] = "/tmp/vmlet-test-XXXXXX";
@@ -117,9 +121,70 @@ START_TEST(test_failed_write_leaves_nothing)
 }
 END_TEST
 
+static void fail_itself(void *sig)
+{
+        if (*(int *)sig == SIGABRT)
+                ASSERT(!sig);
+        (void)raise(*(int *)sig);
+}
+
+/* In a child: opens the file, and ends by the signal. Return: how it ended. */
+static int crash(int sig, bool in_thread, bool after_the_end)
+{
+        struct exit_file file = EXIT_FILE_NONE;
+        struct problem p = { 0 };
+        struct thread t = { 0 };
+        int status = 0;
+        pid_t pid = fork();
+
+        if (!pid) {
+                (void)signal(sig, SIG_DFL); /* a sanitizer has handlers of its own */
+                if (exit_file_open(&file, path, &p))
+                        _exit(1);
+                if (after_the_end)
+                        exit_file_write(&file, VMM_OK, "", &(struct exit_report){ 0 });
+                if (!in_thread)
+                        fail_itself(&sig);
+                else if (!thread_start(&t, "fails", fail_itself, &sig))
+                        thread_join(&t);
+                _exit(2);
+        }
+        ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+        return status;
+}
+
+START_TEST(test_crash)
+{
+        static const struct {
+                int sig;
+                const char *wanted;
+        } rows[] = {
+                { SIGABRT,
+                  "{\"status\":134,\"name\":\"crashed\",\"reason\":\"crashed: signal 6 (SIGABRT)\"," },
+                { SIGSEGV, "{\"status\":139,\"name\":\"crashed\",\"reason\":\"crashed: signal 11 (SIGSEGV)\","
+                           "\"main\":null,\"ended_ns\":1" },
+                { SIGBUS, "{\"status\":135,\"name\":\"crashed\",\"reason\":\"crashed: signal 7 (SIGBUS)\"," },
+                { SIGILL, "{\"status\":132,\"name\":\"crashed\",\"reason\":\"crashed: signal 4 (SIGILL)\"," },
+                { SIGFPE, "{\"status\":136,\"name\":\"crashed\",\"reason\":\"crashed: signal 8 (SIGFPE)\"," },
+        };
+
+        set_up();
+        for (unsigned i = 0; i < 2 * array_size(rows); i++) {
+                int status = crash(rows[i / 2].sig, i % 2, false);
+
+                ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == rows[i / 2].sig);
+                check(rows[i / 2].wanted);
+        }
+        ck_assert(WIFSIGNALED(crash(SIGSEGV, false, true)));
+        check("{\"status\":0,");
+        tear_down();
+}
+END_TEST
+
 int main(void)
 {
-        const TTest *const tests[] = { test_content, test_bad_places, test_failed_write_leaves_nothing };
+        const TTest *const tests[] = { test_content, test_bad_places, test_failed_write_leaves_nothing,
+                                       test_crash };
 
         return run_tests("exit_file", tests, array_size(tests));
 }
