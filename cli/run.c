@@ -90,6 +90,10 @@ static int make(struct asked *a, const struct paths *paths, struct problem *p)
         if (a->rm)
                 return problem_set(p, CLI_FAILED,
                                    "--rm is for run: what was only created would be gone at once");
+        if (a->detach || a->detach_keys)
+                return problem_set(p, CLI_FAILED,
+                                   "--detach%s is for run: nothing runs yet; vmlet start leaves it running",
+                                   a->detach ? "" : "-keys");
         if (asked_make(a, paths, &s, &lock, p))
                 return -1;
         puts(s.id);

@@ -74,6 +74,12 @@ def test_exit_without_a_watcher(user):
     assert re.match(r'\d{4}-\d\d-\d\dT\S+Z one\n', user.ok('logs', '-t', box))
 
 
+def test_create_refuses_what_is_for_run(user):
+    for option, word in (('-d', '--detach '), ('--detach-keys=ctrl-x', '--detach-keys'), ('--rm', '--rm')):
+        assert f': {word}' in user.fails('create', option, user.image)
+    assert user.left() == []
+
+
 def test_start_again(user):
     box = user.ok('create', '-m', '64M', '--name', 'again', '--disk', '64M', user.image, 'sh', '-c',
                   'echo run >>/root/runs; cat /root/runs; sync').strip()
