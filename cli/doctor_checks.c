@@ -109,6 +109,7 @@ static void look_at_processor(const struct doctor_host *host, struct doctor_find
                 find(f, DOCTOR_NOTE,
                      "this host is itself a virtual machine: each exit of a guest costs many times "
                      "what it does on the metal");
+                advise(f, "where speed matters, run sandboxes on a host of their own");
         } else {
                 find(f, DOCTOR_OK, "the processor virtualizes (%s)", has_word(info, "svm") ? "svm" : "vmx");
         }
@@ -136,6 +137,8 @@ static void look_at_rcu(const struct doctor_host *host, struct doctor_finding *f
 
         if (!read_number(host, "/sys/kernel/rcu_expedited", &expedited)) {
                 find(f, DOCTOR_NOTE, "whether the kernel waits for normal RCU grace periods is not known");
+                advise(f, "mount -t sysfs none /sys; if that has no kernel/rcu_expedited: boot with "
+                          "rcupdate.rcu_expedited=1");
         } else if (!expedited) {
                 find(f, DOCTOR_NOTE, "making a VM waits for RCU grace periods, some milliseconds each");
                 advise(f,
@@ -281,6 +284,7 @@ static void look_at_folder(const char *folder, const char *what, uint64_t least,
 
         if (statvfs(folder, &st)) {
                 find(f, DOCTOR_WARN, "%s %s: %s", what, folder, strerror(errno));
+                advise(f, "let this user in, or name another place: XDG_DATA_HOME, XDG_RUNTIME_DIR");
                 return;
         }
 
@@ -307,8 +311,11 @@ static void look_at_runtime(const struct doctor_host *host, struct doctor_findin
                 return;
         }
         look_at_folder(host->runtime, "the folder of sockets", 16u << 20, f);
-        if (host->uid && !getenv("XDG_RUNTIME_DIR") && f->level == DOCTOR_OK)
+        if (host->uid && !getenv("XDG_RUNTIME_DIR") && f->level == DOCTOR_OK) {
                 find(f, DOCTOR_NOTE, "XDG_RUNTIME_DIR is not set: sockets are in %s", host->runtime);
+                advise(f, "log in through systemd, which sets it, so that all your sessions see the same "
+                          "sandboxes");
+        }
 }
 
 /* Return: the number behind @name in /proc/meminfo, in bytes. */
@@ -330,7 +337,8 @@ static void look_at_memory(const struct doctor_host *host, struct doctor_finding
                 advise(f, "sysctl vm.overcommit_memory=0");
         } else if (available < GIB / 2) {
                 find(f, DOCTOR_WARN, "%.2f GiB of memory are available", (double)available / (double)GIB);
-                advise(f, "a sandbox takes 128 to 256 MiB by default: vmlet stats tells who has how much");
+                advise(f, "a sandbox takes up to 512 MiB unless --memory says less; "
+                          "vmlet stats tells which takes how much");
         } else {
                 find(f, DOCTOR_OK, "%.1f GiB of memory are available", (double)available / (double)GIB);
         }
