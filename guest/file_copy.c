@@ -190,22 +190,37 @@ static int copy_file(const struct protocol_file *req, bool exclusive)
         return r;
 }
 
-static int copy_special(const struct protocol_file *req, const struct stat *st, bool exclusive)
+static int make_special(const struct file_temporary *t, const char *path, const struct stat *st)
 {
         static char target[PROTOCOL_PATH_MAX + 1];
         const struct timespec times[2] = { st->st_atim, st->st_mtim };
         bool is_link = S_ISLNK(st->st_mode);
-        ssize_t n = is_link ? readlink(req->path, target, PROTOCOL_PATH_MAX) : 0;
 
-        if (n < 0 || (!exclusive && unlink(req->to) && errno != ENOENT))
+        if (is_link && readlink(path, target, PROTOCOL_PATH_MAX) < 0)
                 return -errno;
-        if (is_link ? symlink(target, req->to) : mknod(req->to, st->st_mode, st->st_rdev))
+        if (is_link ? symlinkat(target, t->dir, t->now) : mknodat(t->dir, t->now, st->st_mode, st->st_rdev))
                 return -errno;
-        if (lchown(req->to, st->st_uid, st->st_gid) && geteuid() == 0)
+        if (fchownat(t->dir, t->now, st->st_uid, st->st_gid, AT_SYMLINK_NOFOLLOW) && geteuid() == 0)
                 return -errno;
-        if (!is_link && chmod(req->to, st->st_mode & 07777))
+        if (!is_link && fchmodat(t->dir, t->now, st->st_mode & 07777, 0))
                 return -errno;
-        return utimensat(AT_FDCWD, req->to, times, AT_SYMLINK_NOFOLLOW) ? -errno : 0;
+        return utimensat(t->dir, t->now, times, AT_SYMLINK_NOFOLLOW) ? -errno : 0;
+}
+
+/* What is there goes only when the copy is whole: who may not make a device loses nothing. */
+static int copy_special(const struct protocol_file *req, const struct stat *st, bool exclusive)
+{
+        struct file_temporary t;
+        int r = file_temporary_begin(&t, req->to);
+
+        if (r)
+                return r;
+        r = make_special(&t, req->path, st);
+        if (!r)
+                r = file_temporary_finish(&t, exclusive);
+        if (r)
+                file_temporary_abandon(&t);
+        return r;
 }
 
 /* Would a copy in @fd be a part of what is copied? */

@@ -129,15 +129,29 @@ static void name_temporary(void)
         memcpy(temporary, TEMPORARY_PREFIX, sizeof(TEMPORARY_PREFIX) - 1);
 }
 
-int file_temporary_open(struct file_temporary *t, const char *path, bool exclusive, struct stat *ret_old)
+int file_temporary_begin(struct file_temporary *t, const char *path)
 {
         const struct sigaction action = { .sa_handler = on_term };
         int dir = file_split(path, &t->name);
 
         if (dir < 0)
                 return dir;
+        t->dir = temporary_dir = dir;
+        t->fd = -1;
+        t->now = temporary;
+        name_temporary();
+        sigaction(SIGTERM, &action, NULL);
+        return 0;
+}
+
+int file_temporary_open(struct file_temporary *t, const char *path, bool exclusive, struct stat *ret_old)
+{
+        int r = file_temporary_begin(t, path);
+
+        if (r)
+                return r;
         ret_old->st_mode = 0;
-        if (!fstatat(dir, t->name, ret_old, AT_SYMLINK_NOFOLLOW)) {
+        if (!fstatat(t->dir, t->name, ret_old, AT_SYMLINK_NOFOLLOW)) {
                 if (exclusive)
                         return -EEXIST;
                 if (S_ISDIR(ret_old->st_mode))
@@ -147,10 +161,7 @@ int file_temporary_open(struct file_temporary *t, const char *path, bool exclusi
         } else if (errno != ENOENT) {
                 return -errno;
         }
-        t->dir = temporary_dir = dir;
-        name_temporary();
-        sigaction(SIGTERM, &action, NULL);
-        t->fd = openat(dir, temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        t->fd = openat(t->dir, temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
         return t->fd < 0 ? -errno : 0;
 }
 
@@ -162,7 +173,7 @@ void file_temporary_abandon(struct file_temporary *t)
 
 int file_temporary_finish(struct file_temporary *t, bool exclusive)
 {
-        if (fsync(t->fd) ||
+        if ((t->fd >= 0 && fsync(t->fd)) ||
             syscall(SYS_renameat2, t->dir, temporary, t->dir, t->name, exclusive ? FILE_NOREPLACE : 0))
                 return -errno;
         *temporary = 0;

@@ -50,11 +50,16 @@ struct file_input {
 /* file_input_next() - Return: bytes in in->bytes, 0 at the end, -EPROTO: not a frame that may be here. */
 int file_input_next(struct file_input *in);
 
-/* A file that gets its name when it is whole; SIGTERM in between leaves nothing. */
+/*
+ * Something that gets its name when it is whole; SIGTERM in between leaves nothing. begin() finds a name for it, which
+ * the caller makes; open() makes it a file of bytes.
+ */
 struct file_temporary {
-        int dir, fd;
+        int dir, fd;      /* fd: -1 = there is nothing to fsync */
         const char *name; /* that it will have */
+        const char *now;  /* that it has until then, both in dir */
 };
+int file_temporary_begin(struct file_temporary *t, const char *path);
 int file_temporary_open(struct file_temporary *t, const char *path, bool exclusive, struct stat *ret_old);
 int file_temporary_finish(struct file_temporary *t, bool exclusive); /* fsync, rename, fsync */
 void file_temporary_abandon(struct file_temporary *t);

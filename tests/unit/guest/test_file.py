@@ -411,6 +411,27 @@ class Operations(unittest.TestCase):
         self.f.file(COPY, self.at('p'), self.at('q'))
         self.assertTrue(stat.S_ISFIFO((self.dir / 'q').stat().st_mode))
 
+    def test_copy_what_is_no_file(self):
+        """What it replaces is there until the copy is."""
+        os.mkfifo(self.dir / 'p', 0o640)
+        (self.dir / 'l').symlink_to('p')
+        (self.dir / 'f').write_bytes(b'kept')
+        (self.dir / 'd').mkdir()
+        for name in ('p', 'l'):
+            self.fails(errno.EEXIST, self.f.file, COPY, self.at(name), self.at('f'), flags=EXCLUSIVE)
+            self.fails(errno.EISDIR, self.f.file, COPY, self.at(name), self.at('d'))
+            self.fails(errno.ENOENT, self.f.file, COPY, self.at(name), self.at('no/f'))
+        if ROOT:
+            self.dir.chmod(0o777)
+            os.chown(self.dir / 'f', 1234, 5678)
+            self.fails(errno.EPERM, self.f.file, COPY, '/dev/null', self.at('f'), user='1234:5678')
+        self.assertEqual(((self.dir / 'f').read_bytes(), self.left()), (b'kept', ['d', 'f', 'l', 'p']))
+        self.f.file(COPY, self.at('p'), self.at('f'))
+        self.assertEqual(((self.dir / 'f').lstat().st_mode, (self.dir / 'f').lstat().st_mtime_ns),
+                         (stat.S_IFIFO | 0o640, (self.dir / 'p').lstat().st_mtime_ns))
+        self.f.file(COPY, self.at('l'), self.at('f'))
+        self.assertEqual((os.readlink(self.dir / 'f'), self.left()), ('p', ['d', 'f', 'l', 'p']))
+
     # Changes
 
     def test_watch(self):
