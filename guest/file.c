@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "guest/file_priv.h"
@@ -102,46 +101,6 @@ static int do_mkdir(struct child *c, const struct protocol_file *req)
         return fd < 0 ? -errno : file_give(fd, req->uid, req->gid, req->mode);
 }
 
-static bool is_folder(const char *path)
-{
-        struct stat st;
-
-        return !lstat(path, &st) && S_ISDIR(st.st_mode);
-}
-
-/*
- * To another file system, and for a folder of an overlay's image, it is a copy and a removal: all there or
- * nothing gone, but not at once.
- */
-static int move(struct child *c, const struct protocol_file *req)
-{
-        struct protocol_file copy = *req;
-
-        copy.flags |= PROTOCOL_FILE_RECURSIVE;
-        if (!(req->flags & PROTOCOL_FILE_EXCLUSIVE) && rmdir(req->to) && errno != ENOENT && errno != ENOTDIR)
-                return -errno;
-
-        int r = file_copy(c, &copy);
-
-        if (r == -EEXIST)
-                return r;
-        if (r) /* half a folder; a file is never half there */
-                copy.path = req->to;
-
-        int removed = !r || is_folder(req->path) ? file_remove(c, &copy) : 0;
-
-        return r ? r : removed;
-}
-
-static int do_rename(struct child *c, const struct protocol_file *req)
-{
-        unsigned flags = req->flags & PROTOCOL_FILE_EXCLUSIVE ? FILE_NOREPLACE : 0;
-
-        if (!syscall(SYS_renameat2, AT_FDCWD, req->path, AT_FDCWD, req->to, flags))
-                return 0;
-        return errno == EXDEV ? move(c, req) : -errno;
-}
-
 static int do_symlink(struct child *c, const struct protocol_file *req)
 {
         (void)c;
@@ -152,7 +111,7 @@ static file_operation *const operations[PROTOCOL_FILE_OP_NR] = {
         [PROTOCOL_FILE_STAT] = do_stat,       [PROTOCOL_FILE_LIST] = file_list,
         [PROTOCOL_FILE_READ] = file_read,     [PROTOCOL_FILE_WRITE] = file_write,
         [PROTOCOL_FILE_MKDIR] = do_mkdir,     [PROTOCOL_FILE_REMOVE] = file_remove,
-        [PROTOCOL_FILE_RENAME] = do_rename,   [PROTOCOL_FILE_COPY] = file_copy,
+        [PROTOCOL_FILE_RENAME] = file_rename, [PROTOCOL_FILE_COPY] = file_copy,
         [PROTOCOL_FILE_SYMLINK] = do_symlink, [PROTOCOL_FILE_CHMOD] = file_chmod,
         [PROTOCOL_FILE_CHOWN] = file_chown,   [PROTOCOL_FILE_PACK] = file_pack,
         [PROTOCOL_FILE_UNPACK] = file_unpack, [PROTOCOL_FILE_WATCH] = file_watch,

@@ -180,7 +180,10 @@ static int copy_file(const struct protocol_file *req, bool exclusive)
         r = file_temporary_open(&t, req->to, exclusive, &old);
         if (r)
                 return r;
-        r = copy_data(from, t.fd, st.st_size);
+        if (file_is_device(&old) && req->op != PROTOCOL_FILE_RENAME)
+                r = -EINVAL;
+        if (!r)
+                r = copy_data(from, t.fd, st.st_size);
         if (!r)
                 r = copy_attributes(from, t.fd, &st);
         if (!r)
@@ -247,6 +250,7 @@ static bool is_inside(int fd, const struct stat *top)
 /* From one process to another, so that neither has to keep anything. Return: 0 or a negative errno. */
 static int stream(const struct protocol_file *req, int to)
 {
+        unsigned flags = TREE_CONTENTS | (req->op == PROTOCOL_FILE_RENAME ? TREE_WHOLE : 0);
         int ends[2], status = 0, r;
         pid_t pid;
 
@@ -254,7 +258,7 @@ static int stream(const struct protocol_file *req, int to)
                 return -errno;
         if (!pid) {
                 close(ends[0]);
-                _exit(-tree_pack(&packer, AT_FDCWD, req->path, TREE_CONTENTS, write_pipe, &ends[1]));
+                _exit(-tree_pack(&packer, AT_FDCWD, req->path, flags, write_pipe, &ends[1]));
         }
         close(ends[1]);
         r = tree_unpack(&unpacker, to, TREE_PRIVILEGED | TREE_NUMERIC, read_pipe, &ends[0]);
@@ -265,17 +269,18 @@ static int stream(const struct protocol_file *req, int to)
         return unpacked(r);
 }
 
-static int copy_folder(const struct protocol_file *req, const struct stat *st, bool exclusive)
+int file_copy_folder(const struct protocol_file *req, const struct stat *st, int dir, const char *name,
+                     bool fresh)
 {
         int from = open(req->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), to, r;
 
-        if (from < 0 || (mkdir(req->to, 0700) && (errno != EEXIST || exclusive)))
+        if (from < 0 || (mkdirat(dir, name, 0700) && (errno != EEXIST || fresh)))
                 return -errno;
-        to = open(req->to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        to = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | (fresh ? O_NOFOLLOW : 0));
         if (to < 0)
                 return -errno;
         if (is_inside(to, st)) {
-                rmdir(req->to); /* if it was made for this */
+                unlinkat(dir, name, AT_REMOVEDIR); /* if it was made for this */
                 return -EINVAL;
         }
         r = stream(req, to);
@@ -296,5 +301,7 @@ int file_copy(struct child *c, const struct protocol_file *req)
                 return copy_file(req, exclusive);
         if (!S_ISDIR(st.st_mode))
                 return copy_special(req, &st, exclusive);
-        return req->flags & PROTOCOL_FILE_RECURSIVE ? copy_folder(req, &st, exclusive) : -EISDIR;
+        if (!(req->flags & PROTOCOL_FILE_RECURSIVE))
+                return -EISDIR;
+        return file_copy_folder(req, &st, AT_FDCWD, req->to, exclusive);
 }

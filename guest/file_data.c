@@ -109,7 +109,7 @@ static void on_term(int signal)
 {
         (void)signal;
         if (*temporary)
-                unlinkat(temporary_dir, temporary, 0);
+                (void)file_remove_at(temporary_dir, temporary);
         _exit(1);
 }
 
@@ -156,8 +156,6 @@ int file_temporary_open(struct file_temporary *t, const char *path, bool exclusi
                         return -EEXIST;
                 if (S_ISDIR(ret_old->st_mode))
                         return -EISDIR;
-                if (!S_ISREG(ret_old->st_mode) && !S_ISLNK(ret_old->st_mode))
-                        return -EINVAL; /* a device is not to be replaced by a file */
         } else if (errno != ENOENT) {
                 return -errno;
         }
@@ -167,7 +165,7 @@ int file_temporary_open(struct file_temporary *t, const char *path, bool exclusi
 
 void file_temporary_abandon(struct file_temporary *t)
 {
-        unlinkat(t->dir, temporary, 0);
+        (void)file_remove_at(t->dir, temporary);
         *temporary = 0;
 }
 
@@ -178,6 +176,11 @@ int file_temporary_finish(struct file_temporary *t, bool exclusive)
                 return -errno;
         *temporary = 0;
         return fsync(t->dir) && errno != EINVAL ? -errno : 0;
+}
+
+bool file_is_device(const struct stat *old)
+{
+        return old->st_mode && !S_ISREG(old->st_mode) && !S_ISLNK(old->st_mode);
 }
 
 int file_give(int fd, uint32_t uid, uint32_t gid, uint32_t mode)
@@ -225,7 +228,7 @@ int file_write(struct child *c, const struct protocol_file *req)
                 r = file_temporary_open(&t, req->path, exclusive, &old);
         if (r)
                 return r;
-        r = take_input(c, t.fd);
+        r = file_is_device(&old) ? -EINVAL : take_input(c, t.fd);
         if (!r)
                 r = dress(&t, req, &old);
         if (!r)

@@ -24,8 +24,8 @@
 enum { FILE_ANSWERED = 1 }; /* the last frame was sent as well */
 
 typedef int file_operation(struct child *c, const struct protocol_file *req);
-file_operation file_list, file_read, file_write, file_remove, file_copy, file_chmod, file_chown, file_pack,
-        file_unpack, file_watch;
+file_operation file_list, file_read, file_write, file_remove, file_rename, file_copy, file_chmod, file_chown,
+        file_pack, file_unpack, file_watch;
 
 /* The one walk of a child; where in it an operation failed and why, if no errno says it: told with the error. */
 extern struct walk file_walk;
@@ -40,6 +40,16 @@ int file_parents(const char *path);
 /* file_split() - Return: the last name of @path, and an open folder that holds it, or a negative errno. */
 int file_split(const char *path, const char **ret_name);
 
+/* file_remove_at() - a file, or a folder with all that is in it. Made of system calls: a signal's handler may. */
+int file_remove_at(int dir, const char *name);
+
+/*
+ * file_copy_folder() - the folder of @req, whose status is @st, to @name in @dir. @fresh: that must not be there;
+ * else it is joined.
+ */
+int file_copy_folder(const struct protocol_file *req, const struct stat *st, int dir, const char *name,
+                     bool fresh);
+
 /* The client's STDIN frames, read exactly up to the one that ends them. */
 struct file_input {
         struct child *c;
@@ -52,7 +62,7 @@ int file_input_next(struct file_input *in);
 
 /*
  * Something that gets its name when it is whole; SIGTERM in between leaves nothing. begin() finds a name for it, which
- * the caller makes; open() makes it a file of bytes.
+ * the caller makes; open() makes it a file of bytes, which replaces no folder.
  */
 struct file_temporary {
         int dir, fd;      /* fd: -1 = there is nothing to fsync */
@@ -63,6 +73,9 @@ int file_temporary_begin(struct file_temporary *t, const char *path);
 int file_temporary_open(struct file_temporary *t, const char *path, bool exclusive, struct stat *ret_old);
 int file_temporary_finish(struct file_temporary *t, bool exclusive); /* fsync, rename, fsync */
 void file_temporary_abandon(struct file_temporary *t);
+
+/* file_is_device() - or a fifo or socket: what WRITE and COPY do not replace by a file, but RENAME does. */
+bool file_is_device(const struct stat *old);
 
 /* file_give() - owner, then mode; PROTOCOL_FILE_KEEP leaves it. */
 int file_give(int fd, uint32_t uid, uint32_t gid, uint32_t mode);

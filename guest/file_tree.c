@@ -142,29 +142,39 @@ static int on_remove(void *ctx, enum walk_event event, const struct walk_entry *
         return 0;
 }
 
-int file_remove(struct child *c, const struct protocol_file *req)
+int file_remove_at(int dir, const char *name)
 {
-        int r = 0;
-
-        (void)c;
-        if (!unlink(req->path))
+        if (!unlinkat(dir, name, 0))
                 return 0;
         if (errno != EISDIR)
                 return -errno;
-        if (!rmdir(req->path))
-                return 0;
-        if (!(req->flags & PROTOCOL_FILE_RECURSIVE))
-                return -errno;
         for (unsigned round = 0; round < ROUNDS_MAX; round++) {
                 struct removal rm = { .top = -1 };
+                int r = walk_tree(&file_walk, dir, name, false, on_remove, &rm);
 
-                r = walk(req, false, on_remove, &rm);
                 if (r == -ENOENT)
                         return 0;
                 if (r || !rm.again)
                         return r;
         }
         return -ENOTEMPTY;
+}
+
+int file_remove(struct child *c, const struct protocol_file *req)
+{
+        int r;
+
+        (void)c;
+        if (!(req->flags & PROTOCOL_FILE_RECURSIVE)) {
+                if (!unlink(req->path))
+                        return 0;
+                return errno == EISDIR && !rmdir(req->path) ? 0 : -errno;
+        }
+        file_walk.path[0] = 0;
+        r = file_remove_at(AT_FDCWD, req->path);
+        if (r)
+                file_where = file_walk.path;
+        return r;
 }
 
 static int on_chmod(void *ctx, enum walk_event event, const struct walk_entry *e)

@@ -412,7 +412,9 @@ static int on_folder(struct tree_pack *p, const struct walk_entry *e)
 
         int r = set_name(p, e, true) ? put_entry(p, e, &st, e->fd) : 0;
 
-        return !r && st.st_dev != p->dev ? WALK_SKIP : r;
+        if (r || st.st_dev == p->dev)
+                return r;
+        return p->flags & TREE_WHOLE ? -EBUSY : WALK_SKIP;
 }
 
 static int on_walk(void *ctx, enum walk_event event, const struct walk_entry *e)

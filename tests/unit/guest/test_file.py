@@ -245,6 +245,93 @@ class Operations(unittest.TestCase):
         os.rmdir(other)
         self.assertIn(' to ', self.fails(errno.ENOENT, self.f.file, RENAME, self.at('f'), self.at('g')))
 
+    def other_file_system(self):
+        """A folder on one, in memory where it may be mounted."""
+        other = pathlib.Path(tempfile.mkdtemp(dir='/var/tmp'))
+        self.addCleanup(subprocess.run, ['rm', '-rf', other], check=True)
+        if not subprocess.run(['mount', '-t', 'tmpfs', 'other', other], check=False, stderr=subprocess.DEVNULL).returncode:
+            self.addCleanup(subprocess.run, ['umount', other], check=True)
+        if other.stat().st_dev == self.dir.stat().st_dev:
+            self.skipTest('no other file system')
+        return other
+
+    def test_rename_across_file_systems(self):
+        """What may be at the target, and what becomes of it, is as in rename(2), which this machine's own shows."""
+        def make(top):
+            shutil.rmtree(top, ignore_errors=True)
+            for name in ('full', 'aim', 'empty'):
+                (top / name).mkdir(parents=True)
+            (top / 'full/x').write_bytes(b'x')
+            (top / 'aim/kept').write_bytes(b'kept')
+            (top / 'f').write_bytes(b'f')
+            os.mkfifo(top / 'p')
+            (top / 'l').symlink_to('aim')
+
+        def tell(top):
+            return {str(p.relative_to(top)): (stat.S_IFMT(p.lstat().st_mode), os.readlink(p) if p.is_symlink() else
+                                              p.read_bytes() if p.is_file() else None) for p in top.rglob('*')}
+
+        other = self.other_file_system()
+        names = ('full', 'empty', 'f', 'p', 'l', 'none')
+        for one, two, flags in ((a, b, flags) for a in names for b in names for flags in (0, EXCLUSIVE)):
+            with self.subTest(one=one, two=two, flags=flags):
+                for top in (self.dir / 'from', other / 'to', self.dir / 'a', self.dir / 'b'):
+                    make(top)
+                real = 0
+                try:
+                    if flags and two != 'none' and one != 'none':
+                        raise FileExistsError(errno.EEXIST, '')
+                    os.rename(self.dir / 'a' / one, self.dir / 'b' / two)
+                except OSError as e:
+                    real = e.errno
+                got = 0
+                try:
+                    self.f.file(RENAME, self.at('from', one), str(other / 'to' / two), flags=flags)
+                except Refused as e:
+                    got = e.errno
+                self.assertEqual(got, real)
+                self.assertEqual((tell(self.dir / 'from'), tell(other / 'to')), (tell(self.dir / 'a'), tell(self.dir / 'b')))
+
+    def test_rename_what_does_not_move(self):
+        """A disk that is full, and one that is mounted in the folder: all is as it was."""
+        other = self.other_file_system()
+        if not ROOT or subprocess.run(['mount', '-o', 'remount,size=1M', other], check=False).returncode:
+            self.skipTest('cannot mount')
+        (self.dir / 'big/deep').mkdir(parents=True)
+        (self.dir / 'big/f').write_bytes(bytes(3_000_000))
+        (other / 'big').mkdir()
+        self.fails(errno.ENOSPC, self.f.file, RENAME, self.at('big'), f'{other}/big')
+        self.fails(errno.ENOSPC, self.f.file, RENAME, self.at('big/f'), f'{other}/f')
+        self.assertEqual(list(other.rglob('*')), [other / 'big'])
+        subprocess.run(['mount', '-t', 'tmpfs', 'inner', self.dir / 'big/deep'], check=True)
+        try:
+            (self.dir / 'big/f').unlink()
+            (self.dir / 'big/deep/x').touch()
+            self.fails(errno.EBUSY, self.f.file, RENAME, self.at('big'), f'{other}/big')
+            self.fails(errno.EINVAL, self.f.file, RENAME, self.at('big'), self.at('big/deep/y'))
+            self.assertEqual((self.left(), list(other.rglob('*'))), (['big', 'big/deep', 'big/deep/x'], [other / 'big']))
+        finally:
+            subprocess.run(['umount', self.dir / 'big/deep'], check=True)
+
+    def test_client_leaves_while_a_folder_moves(self):
+        other = self.other_file_system()
+        for n in range(3000):
+            (self.dir / f'd/{n}').mkdir(parents=True)
+            (self.dir / f'd/{n}/f').touch()
+        f = self.open()
+        f.send(FILE, request(RENAME, self.at('d'), f'{other}/d'))
+        while not list(other.iterdir()):
+            time.sleep(0.001)
+        f.close()
+        end = time.monotonic() + 20
+        while list(other.iterdir()) not in ([], [other / 'd']) and time.monotonic() < end:
+            time.sleep(0.01)
+        # Most likely the first; the other, when it was faster.
+        if list(other.iterdir()):
+            self.assertEqual(len(list(other.rglob('*'))), 6001)
+        else:
+            self.assertEqual(len(self.left()), 6001)
+
     def test_list(self):
         for name in ('a', 'b', 'sub/c', 'sub/deep/d', 'strange \n\xff'):
             path = pathlib.Path(os.fsdecode(os.fsencode(self.at()) + b'/' + name.encode('latin-1')))
