@@ -304,7 +304,8 @@ uint32_t exec_attach(struct exec_reader *r, uint32_t id, const struct protocol_a
         if (a->flags & PROTOCOL_ATTACH_STDIN) {
                 if (e->input)
                         e->input->in_consumed += (uint32_t)(e->in_held.end - e->in_held.start);
-                held_free(&e->in_held); /* what the last one typed and the command did not read */
+                held_free(&e->in_held); /* what the last one typed and the command did not read, */
+                e->in_end = false;      /* nor its end */
                 e->input = r;
         }
         conn_wake(r->service, r->slot);

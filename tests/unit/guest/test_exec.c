@@ -138,6 +138,42 @@ START_TEST(test_detach_and_attach)
 }
 END_TEST
 
+/* The end that the last owner of the input said, and the command has not seen, is not the next one's. */
+START_TEST(test_input_taken_over)
+{
+        static const char much[CONN_STDIN_WINDOW];
+        uint32_t number;
+        int last;
+
+        begin();
+        last = c.fd;
+        send_exec(1, PROTOCOL_EXEC_DETACH | PROTOCOL_EXEC_STDIN, NULL,
+                  "trap go=1 USR1; echo up; while [ -z $go ]; do sleep 0.05; done; tail -c 4");
+        number = expect_started(1);
+        expect_frame(PROTOCOL_STDOUT, 1);
+        send_stdin(1, much, PROTOCOL_DATA_MAX, false); /* the pipe is full */
+        while (next_frame() && c.frame.type != PROTOCOL_WINDOW)
+                continue;
+        send_stdin(1, much, 4096, true);
+        send_frame(PROTOCOL_PING, 2, NULL, 0);
+        expect_frame(PROTOCOL_DONE, 2);
+        open_client();
+        attach(3, number, PROTOCOL_ATTACH_STDIN);
+        expect_started(3);
+        send_numbers(PROTOCOL_SIGNAL, 4, (uint32_t[]){ 0, SIGUSR1, PROTOCOL_SCOPE_PROCESS, 0 }, 4);
+        expect_frame(PROTOCOL_DONE, 4);
+        send_stdin(3, "two\n", 4, true);
+        do
+                ck_assert(next_frame());
+        while (c.frame.type == PROTOCOL_WINDOW);
+        ck_assert_int_eq(c.frame.type, PROTOCOL_STDOUT);
+        ck_assert_mem_eq(c.bytes, "two\n", 4);
+        finish(3);
+        close(last);
+        end();
+}
+END_TEST
+
 START_TEST(test_kept)
 {
         struct protocol_process listed[EXEC_KEPT_MAX + 1];
@@ -607,6 +643,7 @@ int main(void)
 {
         const TTest *const tests[] = {
                 test_detach_and_attach,
+                test_input_taken_over,
                 test_kept,
                 test_readers,
                 test_reader_disappears,
