@@ -11,6 +11,9 @@
 
 #include <string.h>
 
+#define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define HOME_PREFIX  "HOME="
+
 struct list {
         char strings[ENVIRONMENT_BYTES_MAX];
         size_t len;
@@ -91,4 +94,31 @@ uint32_t environment_complete(const char **env, uint32_t n)
         }
         env[n] = NULL;
         return n;
+}
+
+static const char *find_variable(const char *const *env, const char *name)
+{
+        size_t len = strlen(name);
+
+        for (; *env; env++) {
+                if (!strncmp(*env, name, len))
+                        return *env + len;
+        }
+        return NULL;
+}
+
+const char *environment_finish(const char **env, uint32_t n, const char *home)
+{
+        static char variable[sizeof(HOME_PREFIX) + ENVIRONMENT_HOME_MAX];
+
+        if (!find_variable(env, "PATH="))
+                env[n++] = DEFAULT_PATH;
+        env[n] = NULL;
+        if (!find_variable(env, HOME_PREFIX)) {
+                memcpy(variable, HOME_PREFIX, sizeof(HOME_PREFIX));
+                memcpy(variable + sizeof(HOME_PREFIX) - 1, home, strlen(home) + 1);
+                env[n++] = variable;
+        }
+        env[n] = NULL;
+        return find_variable(env, "PATH=");
 }

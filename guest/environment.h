@@ -7,6 +7,7 @@
 
 #define ENVIRONMENT_BYTES_MAX (64u << 10)
 #define ENVIRONMENT_ITEMS_MAX 1024u
+#define ENVIRONMENT_HOME_MAX  256u
 
 /*
  * environment_change() - set and remove what @e says, all or nothing.
@@ -19,3 +20,9 @@ bool environment_change(const struct protocol_environment *e);
  * @env: has room for ENVIRONMENT_ITEMS_MAX more and the NULL. Return: how many there are now.
  */
 uint32_t environment_complete(const char **env, uint32_t n);
+
+/*
+ * environment_finish() - put PATH and HOME behind the @n of @env, which ends with a NULL, where they are missing: two
+ * more at most. @home: up to ENVIRONMENT_HOME_MAX characters. Return: the value of PATH.
+ */
+const char *environment_finish(const char **env, uint32_t n, const char *home);

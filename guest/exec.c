@@ -228,7 +228,7 @@ static uint32_t spawn_in_cgroup(struct exec *e, const struct protocol_exec *req,
                 if (e->cgroup)
                         cgroup_started(cg);
                 else if (cg)
-                        cgroup_give_back(cg, !is_broken);
+                        cgroup_give_back(cg, !is_broken && cgroup_is_empty(cg));
                 if (!cg || !fault || !is_broken)
                         break;
         }

@@ -2,7 +2,8 @@
  * Spawn: turns a checked EXEC request into a process.
  * Input:  struct protocol_exec (checked, its strings hostile).
  * Runs:   the agent's only thread; child() in the child, on the parent's memory while that waits.
- * Limits: PROTOCOL_ARGS_MAX arguments, PROTOCOL_ENV_MAX variables and two of our own.
+ * Limits: PROTOCOL_ARGS_MAX arguments, PROTOCOL_ENV_MAX variables and two of our own; BEGIN_MS for each command to
+ *         begin, PLACES_MAX that hang on their way.
  */
 #include "guest/spawn.h"
 
@@ -15,6 +16,7 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/asan_interface.h>
@@ -24,9 +26,6 @@
 #include "guest/terminal.h"
 #include "guest/user.h"
 
-#define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-#define HOME_PREFIX  "HOME="
-
 #ifndef SYS_clone3
 #define SYS_clone3 435
 #endif
@@ -35,21 +34,39 @@
 #define INTO_CGROUP 0x200000000ull
 #define FUTEX_WAIT  0 /* of <linux/futex.h> */
 
-#define STACK_SIZE      (16u << 10) /* of the child until it is another program: a path and some frames */
-#define STOPPED_LOOK_NS 50000000
+#define STACK_SIZE (16u << 10) /* of the child until it is another program: a path and some frames */
+#define LOOK_MS    50u
+#define BEGIN_MS   20000u    /* a disk that is throttled may need seconds; clients begin to ask after 30 s */
+#define TIMEOUT_MS 500u      /* a command that may run for less has this long to begin */
+#define BURY_NS    200000000 /* what was killed is gone in less, unless its file system keeps it */
+#define PLACES_MAX 8u        /* more do not hang by accident; those that are not needed are not touched */
 
-enum stage { STAGE_NONE, STAGE_TERMINAL, STAGE_LIMIT, STAGE_USER, STAGE_CWD, STAGE_EXEC };
+enum stage { STAGE_NONE, STAGE_NAME, STAGE_TERMINAL, STAGE_LIMIT, STAGE_USER, STAGE_CWD, STAGE_EXEC };
+enum ended { ENDED_NOT, ENDED_STOPPED, ENDED_LATE };
 
 struct plan {
         const struct protocol_exec *req;
-        const char *const *args, *const *env;
+        const char *const *args;
+        const char **env;
+        uint32_t nr_env;
         const char *path;
-        const struct user *user;
+        struct user *user;
+        struct text *why; /* STAGE_NAME: written by the child */
         int in, out, err, cgroup;
         volatile enum stage failed; /* written by the child, read once it has left our memory */
         volatile int error;
+        volatile bool is_there; /* STAGE_EXEC: the program by its whole name */
         uint32_t on_our_memory; /* cleared by the kernel, which wakes us up */
-        bool stopped;
+        enum ended ended;       /* by us */
+};
+
+/*
+ * A child that was killed before it was another program may hang in the kernel, which clears on_our_memory when it
+ * lets it go: until then its place is not used again. It runs no more, so nothing else of ours is in danger.
+ */
+struct place {
+        _Alignas(16) uint8_t stack[STACK_SIZE];
+        struct plan plan;
 };
 
 static void fail(struct plan *plan, enum stage stage)
@@ -122,10 +139,23 @@ static bool become(const struct user *u)
                !syscall(SYS_setresuid, u->uid, u->uid, u->uid);
 }
 
+/* Here and not in the parent, for files may be on a disk that does not answer. Return: false, and why. */
+static bool find_user(struct plan *plan)
+{
+        if (!user_find(plan->req->user, plan->user, plan->why)) {
+                plan->failed = STAGE_NAME;
+                return false;
+        }
+        plan->path = environment_finish(plan->env, plan->nr_env, plan->user->home);
+        if (plan->req->has_tty && plan->user->uid)
+                (void)!fchown(plan->out, plan->user->uid, (gid_t)-1);
+        return true;
+}
+
 /*
- * SAFETY: runs in the parent's memory while the parent waits: system calls and its own stack only. libc's
- * setuid() and its kin would signal "other threads", so the calls are made plainly; execve() is too, for
- * its lack of const.
+ * SAFETY: runs in the parent's memory while the parent waits: system calls, its own stack, and what the plan leads
+ * to. libc's setuid() and its kin would signal "other threads", so the calls are made plainly; execve() is too,
+ * for its lack of const.
  */
 static noreturn void child(struct plan *plan)
 {
@@ -133,7 +163,7 @@ static noreturn void child(struct plan *plan)
         dup2(plan->in, 0);
         dup2(plan->out, 1);
         dup2(plan->err, 2);
-        if (be_ordinary(plan)) {
+        if (find_user(plan) && be_ordinary(plan)) {
                 if (*plan->req->user && !become(plan->user)) {
                         fail(plan, STAGE_USER);
                 } else if (*plan->req->cwd && chdir(plan->req->cwd)) {
@@ -141,6 +171,7 @@ static noreturn void child(struct plan *plan)
                 } else {
                         search(plan);
                         fail(plan, STAGE_EXEC);
+                        plan->is_there = *plan->args[0] == '/' && !access(plan->args[0], F_OK);
                 }
         }
         _exit(127);
@@ -163,13 +194,23 @@ static long plain_syscall(long number, long a, long b, long c, long d, long e)
 #endif
 }
 
+/* A command with a limit of its own has no longer than that. */
+static uint32_t patience(const struct protocol_exec *req)
+{
+        if (!req->timeout_ms || req->timeout_ms > BEGIN_MS)
+                return BEGIN_MS;
+        return req->timeout_ms > TIMEOUT_MS ? req->timeout_ms : TIMEOUT_MS;
+}
+
 /*
- * Until the child has left our memory, by execve() or its end. Once it is the user's own, that user's other
- * processes may stop it on its way: then it is ended, for nobody else would be served until they let it go on.
+ * Until the child has left our memory, by execve() or its end. Nobody else is served meanwhile, so it is ended when
+ * it does not get on: once it is the user's own, that user's other processes may stop it on its way; and the
+ * folder, the program and the user's files may be where nothing answers.
  */
 static void wait_for_exec(struct plan *plan, pid_t pid)
 {
-        static const struct timespec look = { .tv_nsec = STOPPED_LOOK_NS };
+        static const struct timespec look = { .tv_nsec = LOOK_MS * 1000000 };
+        uint32_t waited = 0;
 
         while (__atomic_load_n(&plan->on_our_memory, __ATOMIC_ACQUIRE)) {
                 siginfo_t info = { 0 };
@@ -177,11 +218,13 @@ static void wait_for_exec(struct plan *plan, pid_t pid)
                 if (plain_syscall(SYS_futex, (long)&plan->on_our_memory, FUTEX_WAIT, 1, (long)&look, 0) !=
                     -ETIMEDOUT)
                         continue;
+                waited += LOOK_MS;
                 plain_syscall(SYS_waitid, P_PID, pid, (long)&info, WSTOPPED | WNOHANG | WNOWAIT, 0);
-                if (!info.si_pid)
+                if (!info.si_pid && waited < patience(plan->req))
                         continue;
-                plan->stopped = true;
+                plan->ended = info.si_pid ? ENDED_STOPPED : ENDED_LATE;
                 plain_syscall(SYS_kill, pid, SIGKILL, 0, 0, 0);
+                return;
         }
 }
 
@@ -189,24 +232,24 @@ static void wait_for_exec(struct plan *plan, pid_t pid)
  * As vfork(), but in a control group if there is one, on a stack of its own, and with an eye on the child. There it
  * goes on in a function that does not return.
  */
-static pid_t start(struct plan *plan)
+static pid_t start(struct place *place)
 {
-        static _Alignas(16) uint8_t stack[STACK_SIZE];
+        struct plan *plan = &place->plan;
         struct {
                 uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid,
                         set_tid_size, cgroup;
         } args = { .flags = WITH_VM | CLEAR_TID | (plan->cgroup >= 0 ? INTO_CGROUP : 0),
                    .child_tid = (uintptr_t)&plan->on_our_memory,
                    .exit_signal = SIGCHLD,
-                   .stack = (uintptr_t)stack,
-                   .stack_size = sizeof(stack),
+                   .stack = (uintptr_t)place->stack,
+                   .stack_size = sizeof(place->stack),
                    .cgroup = plan->cgroup >= 0 ? (uint64_t)plan->cgroup : 0 };
         long pid;
 
         plan->on_our_memory = 1;
 #ifdef __SANITIZE_ADDRESS__
         /* The last child left it in the middle of calls. */
-        __asan_unpoison_memory_region(stack, sizeof(stack));
+        __asan_unpoison_memory_region(place->stack, sizeof(place->stack));
 #endif
 #ifdef __x86_64__
         __asm__ volatile("syscall\n\t"
@@ -226,35 +269,9 @@ static pid_t start(struct plan *plan)
                 wait_for_exec(plan, (pid_t)pid);
                 return (pid_t)pid;
         }
+        plan->on_our_memory = 0;
         errno = (int)-pid;
         return -1;
-}
-
-static const char *find_variable(const char *const *env, const char *name)
-{
-        size_t len = strlen(name);
-
-        for (; *env; env++) {
-                if (!strncmp(*env, name, len))
-                        return *env + len;
-        }
-        return NULL;
-}
-
-/* Environment of the request and what is missing in it. */
-static void complete_environment(const char **env, uint32_t n, const struct user *user)
-{
-        static char home[sizeof(HOME_PREFIX) + sizeof(user->home)];
-
-        if (!find_variable(env, "PATH="))
-                env[n++] = DEFAULT_PATH;
-        env[n] = NULL; /* what the last command had there is not this one's */
-        if (!find_variable(env, HOME_PREFIX)) {
-                memcpy(home, HOME_PREFIX, sizeof(HOME_PREFIX));
-                memcpy(home + sizeof(HOME_PREFIX) - 1, user->home, strlen(user->home) + 1);
-                env[n++] = home;
-        }
-        env[n] = NULL;
 }
 
 static uint32_t explain_failure(const struct plan *plan, struct text *why)
@@ -262,6 +279,8 @@ static uint32_t explain_failure(const struct plan *plan, struct text *why)
         const char *name = plan->args[0], *error = strerror(plan->error);
 
         switch (plan->failed) {
+        case STAGE_NAME:
+                return PROTOCOL_FAULT_NO_USER;
         case STAGE_TERMINAL:
                 text_set(why, "the terminal cannot be given to the command: ", error);
                 return PROTOCOL_FAULT_SYSTEM;
@@ -279,11 +298,9 @@ static uint32_t explain_failure(const struct plan *plan, struct text *why)
                 break;
         }
         if (plan->error == ENOENT || plan->error == ENOTDIR) {
-                bool is_there = *name == '/' && !access(name, F_OK);
-
                 text_set(why, name,
-                         is_there ? ": what it needs to be run (its interpreter) is not in the guest"
-                                  : ": command not found");
+                         plan->is_there ? ": what it needs to be run (its interpreter) is not in the guest"
+                                        : ": command not found");
                 return PROTOCOL_FAULT_NOT_FOUND;
         }
         text_set(why, name, ": ", plan->error == EACCES ? "not executable" : error);
@@ -319,7 +336,7 @@ static bool open_pipe(struct ends *e, int i)
 }
 
 /* One device in all places; the agent's end is there twice, so that input can end by itself. */
-static bool open_terminal(struct ends *e, const struct protocol_exec *req, const struct user *user)
+static bool open_terminal(struct ends *e, const struct protocol_exec *req)
 {
         bool with_stdin = req->flags & PROTOCOL_EXEC_STDIN;
         int r = terminal_open(req->rows, req->cols, &e->ours[1], &e->theirs[1]);
@@ -328,8 +345,6 @@ static bool open_terminal(struct ends *e, const struct protocol_exec *req, const
                 errno = -r;
                 return false;
         }
-        if (user->uid)
-                (void)!fchown(e->theirs[1], user->uid, (gid_t)-1);
         e->theirs[2] = fcntl(e->theirs[1], F_DUPFD_CLOEXEC, 3);
         if (with_stdin) {
                 e->theirs[0] = fcntl(e->theirs[1], F_DUPFD_CLOEXEC, 3);
@@ -338,14 +353,14 @@ static bool open_terminal(struct ends *e, const struct protocol_exec *req, const
         return e->theirs[2] >= 0 && (!with_stdin || (e->theirs[0] >= 0 && e->ours[0] >= 0));
 }
 
-static bool open_streams(struct ends *e, const struct protocol_exec *req, const struct user *user)
+static bool open_streams(struct ends *e, const struct protocol_exec *req)
 {
         for (int i = 0; i < 3; i++)
                 e->theirs[i] = e->ours[i] = -1;
         if (!(req->flags & PROTOCOL_EXEC_STDIN) && open_null() < 0)
                 return false;
         if (req->has_tty)
-                return open_terminal(e, req, user);
+                return open_terminal(e, req);
         return (!(req->flags & PROTOCOL_EXEC_STDIN) || open_pipe(e, 0)) && open_pipe(e, 1) && open_pipe(e, 2);
 }
 
@@ -357,17 +372,49 @@ static void close_three(const int fds[3])
         }
 }
 
-static uint32_t start_with(struct plan *plan, const struct ends *ends, struct spawn *ret,
+static struct place *find_place(void)
+{
+        static struct place places[PLACES_MAX];
+
+        for (size_t i = 0; i < PLACES_MAX; i++) {
+                if (!__atomic_load_n(&places[i].plan.on_our_memory, __ATOMIC_ACQUIRE))
+                        return &places[i];
+        }
+        return NULL;
+}
+
+/* It was killed. If it hangs all the same, it is buried with the orphans when it can die. */
+static uint32_t explain_end(const struct plan *plan, pid_t pid, struct text *why, int *ret_errno)
+{
+        struct timespec moment = { .tv_nsec = 1000000 };
+
+        for (; moment.tv_nsec < BURY_NS && !waitpid(pid, NULL, WNOHANG); moment.tv_nsec *= 2)
+                nanosleep(&moment, NULL);
+        if (plan->ended == ENDED_STOPPED) {
+                text_set(why, "the command was stopped before it began, by another of its user's");
+        } else {
+                *ret_errno = ETIMEDOUT;
+                text_set(why, plan->args[0],
+                         ": did not begin in time: what it needs for that does not answer");
+        }
+        return PROTOCOL_FAULT_SYSTEM;
+}
+
+static uint32_t start_with(struct place *place, const struct ends *ends, struct spawn *ret,
                            struct text *ret_why, int *ret_errno)
 {
-        pid_t pid = start(plan);
+        const struct plan *plan = &place->plan;
+        pid_t pid = start(place);
 
         *ret_errno = errno;
         if (pid < 0) {
                 text_set(ret_why, "the guest cannot start a process: ", strerror(*ret_errno));
                 return PROTOCOL_FAULT_RESOURCES;
         }
-        if (plan->failed == STAGE_NONE && !plan->stopped) {
+        *ret_errno = plan->error;
+        if (plan->ended)
+                return explain_end(plan, pid, ret_why, ret_errno);
+        if (plan->failed == STAGE_NONE) {
                 *ret = (struct spawn){ .pid = pid,
                                        .in = ends->ours[0],
                                        .out = ends->ours[1],
@@ -375,13 +422,8 @@ static uint32_t start_with(struct plan *plan, const struct ends *ends, struct sp
                                        .uid = plan->user->uid };
                 return 0;
         }
-        *ret_errno = plan->error;
         while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
                 continue;
-        if (plan->failed == STAGE_NONE) {
-                text_set(ret_why, "the command was stopped before it began, by another of its user's");
-                return PROTOCOL_FAULT_SYSTEM;
-        }
         return explain_failure(plan, ret_why);
 }
 
@@ -390,15 +432,17 @@ uint32_t spawn_start(const struct protocol_exec *req, int cgroup, struct spawn *
 {
         static const char *args[PROTOCOL_ARGS_MAX + 1], *env[PROTOCOL_ENV_MAX + ENVIRONMENT_ITEMS_MAX + 3];
         static struct user user;
+        struct place *place = find_place();
         struct ends ends;
 
         *ret_errno = 0;
-        if (!user_find(req->user, &user, ret_why))
-                return PROTOCOL_FAULT_NO_USER;
+        if (!place) {
+                text_set(ret_why, "too many commands hang in the guest before they began");
+                return PROTOCOL_FAULT_SYSTEM;
+        }
         protocol_strings(req->args, req->nr_args, args);
         protocol_strings(req->env, req->nr_env, env);
-        complete_environment(env, environment_complete(env, req->nr_env), &user);
-        if (!open_streams(&ends, req, &user)) {
+        if (!open_streams(&ends, req)) {
                 *ret_errno = errno;
                 close_three(ends.theirs);
                 close_three(ends.ours);
@@ -406,18 +450,18 @@ uint32_t spawn_start(const struct protocol_exec *req, int cgroup, struct spawn *
                          strerror(*ret_errno));
                 return PROTOCOL_FAULT_RESOURCES;
         }
+        place->plan = (struct plan){ .req = req,
+                                     .args = args,
+                                     .env = env,
+                                     .nr_env = environment_complete(env, req->nr_env),
+                                     .user = &user,
+                                     .why = ret_why,
+                                     .in = ends.theirs[0] >= 0 ? ends.theirs[0] : open_null(),
+                                     .out = ends.theirs[1],
+                                     .err = ends.theirs[2],
+                                     .cgroup = cgroup };
 
-        struct plan plan = { .req = req,
-                             .args = args,
-                             .env = env,
-                             .path = find_variable(env, "PATH="),
-                             .user = &user,
-                             .in = ends.theirs[0] >= 0 ? ends.theirs[0] : open_null(),
-                             .out = ends.theirs[1],
-                             .err = ends.theirs[2],
-                             .cgroup = cgroup,
-                             .failed = STAGE_NONE };
-        uint32_t fault = start_with(&plan, &ends, ret, ret_why, ret_errno);
+        uint32_t fault = start_with(place, &ends, ret, ret_why, ret_errno);
 
         close_three(ends.theirs);
         if (fault)

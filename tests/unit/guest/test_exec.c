@@ -3,8 +3,12 @@
  * state. There are no control groups here: what needs them is tested in real guests.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "guest/exec.h"
@@ -639,6 +643,98 @@ START_TEST(test_stopped_on_its_way)
 }
 END_TEST
 
+/* A file system in user space. Return: the descriptor of its server, or -1. */
+static int mount_fuse(const char *at, unsigned kind)
+{
+        char options[128];
+        int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+
+        snprintf(options, sizeof(options), "fd=%d,rootmode=%o,user_id=0,group_id=0", fd, kind);
+        if (fd >= 0 && !mount("hung", at, "fuse", 0, options))
+                return fd;
+        close(fd);
+        return -1;
+}
+
+/* A server that takes all requests and answers the first, INIT, only: who waits for it cannot even be killed. */
+static pid_t take_requests(int fd)
+{
+        pid_t pid = fork();
+
+        if (pid)
+                return pid;
+
+        static uint32_t request[32768], answer[20] = { sizeof(answer), 0, 0, 0, 7, 31 };
+
+        ck_assert_int_gt(read(fd, request, sizeof(request)), 0);
+        memcpy(answer + 2, request + 2, 8);
+        answer[10] = 4096; /* the largest write */
+        ck_assert_int_eq(write(fd, answer, sizeof(answer)), sizeof(answer));
+        while (read(fd, request, sizeof(request)) > 0)
+                continue;
+        _exit(0);
+}
+
+static void expect_late(uint32_t id, const struct protocol_exec_request *req)
+{
+        send_exec(id, 0, req, NULL);
+        expect_error(id, PROTOCOL_FAULT_SYSTEM);
+        ck_assert_uint_eq(c.error.host_errno, ETIMEDOUT);
+        ck_assert_uint_eq(ping(), 0);
+}
+
+/* Folders, programs and the list of users on a file system that does not answer: the agent does. */
+START_TEST(test_hung_on_its_way)
+{
+        static char program[64];
+        struct protocol_exec_request there = { .timeout_ms = 1,
+                                               .args = (const char *const[]){ "true", NULL } };
+        struct protocol_exec_request it = { .timeout_ms = 1, .args = (const char *const[]){ program, NULL } };
+        struct protocol_exec_request as = { .timeout_ms = 600, .user = "daemon", .args = there.args };
+        int fd, status;
+        pid_t server;
+
+        if (geteuid() || unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL))
+                return;
+        begin(); /* before the file systems: who hangs in one must not hold its server's end */
+        there.cwd = engine.dir;
+        fd = mount_fuse("/etc/passwd", S_IFREG);
+        if (fd < 0) {
+                end();
+                return;
+        }
+        expect_late(1, &as);
+        ck_assert_int_eq(umount2("/etc/passwd", MNT_DETACH), 0);
+        close(fd);
+
+        fd = mount_fuse(engine.dir, S_IFDIR);
+        ck_assert_int_ge(fd, 0);
+        expect_late(2, &there);
+        snprintf(program, sizeof(program), "%s/x", engine.dir);
+        server = take_requests(fd);
+        for (uint32_t id = 3; id < 11; id++)
+                expect_late(id, id % 2 ? &there : &it);
+        send_exec(11, 0, &it, NULL);
+        expect_error(11, PROTOCOL_FAULT_SYSTEM); /* and at once */
+        ck_assert_uint_eq(c.error.host_errno, 0);
+
+        kill(server, SIGKILL);
+        ck_assert_int_eq(waitpid(server, &status, 0), server);
+        ck_assert_int_eq(umount2(engine.dir, MNT_DETACH), 0);
+        close(fd); /* the kernel answers for it */
+        do {
+                send_exec(11, 0, NULL, "exit 3");
+                finish(11);
+        } while (c.failed);
+        ck_assert_uint_eq(c.exit.value, 3);
+        as.timeout_ms = 0;
+        send_exec(12, 0, &as, NULL);
+        finish(12);
+        ck_assert(!c.failed && c.exit.value == 0);
+        end();
+}
+END_TEST
+
 int main(void)
 {
         const TTest *const tests[] = {
@@ -657,6 +753,7 @@ int main(void)
                 test_main,
                 test_many_detached,
                 test_stopped_on_its_way,
+                test_hung_on_its_way,
         };
 
         return run_tests("exec", tests, array_size(tests));
