@@ -515,3 +515,25 @@ def test_very_many(vm):
     fds = len(os.listdir(f'/proc/{vm.process.pid}/fd'))
     many(vm, 10000, 128)
     assert len(os.listdir(f'/proc/{vm.process.pid}/fd')) <= fds + 1
+
+
+def test_a_command_that_cannot_begin(vm):
+    """Root in the guest froze the groups of all: the agent does not wait for its own child for ever."""
+    vm.boot()
+    with Agent(vm.vsock_path) as a, Agent(vm.vsock_path) as b, Agent(vm.vsock_path) as c:
+        frozen = a.start(shell('echo 1 > /sys/fs/cgroup/vmlet/user/cgroup.freeze; echo on'))
+
+        def is_late():
+            request = b.send(ap.EXEC, ap.execute(['true'], options=timeout(500)))
+            f = b.read()
+            assert f.request == request and f.kind in (ap.EXIT, ap.ERROR)
+            return f.kind == ap.ERROR and ap.Refused(f)
+
+        until(is_late, 'commands still begin')
+        late = is_late()
+        assert (late.code, late.errno) == (ap.SYSTEM, 110), late
+        c.ask(ap.PING)
+        c.ask(ap.FREEZE, struct.pack('<I', 0))
+        assert a.finish(frozen).out == b'on\n'
+        assert b.run('echo again').out == b'again\n'
+    assert vm.stop()[0] == 0

@@ -55,6 +55,25 @@ def test_changes_on_a_disk(vm):
     check_clean(disk)
 
 
+def test_sync(vm):
+    """Over the monitor's sudden death there is what SYNC answered for, and not what came after it."""
+    options = ('--disk', f'{make_upper(vm)},serial=upper')
+    vm.boot(*options)
+    # The kernel itself writes back nothing: who syncs nothing loses both.
+    assert sh(vm, 'mkdir /data && sync && echo 0 > /proc/sys/vm/dirty_writeback_centisecs && '
+                  'head -c 300000 /dev/urandom > /data/before')[0] == 0
+    digest = sh(vm, 'sha256sum < /data/before')[1]
+    with Agent(vm.vsock_path) as agent:
+        agent.ask(SYNC)
+        assert sh(vm, 'head -c 300000 /dev/urandom > /data/after')[0] == 0
+        vm.process.kill()
+        vm.wait()
+    vm.boot(*options)
+    assert sh(vm, 'sha256sum < /data/before')[1] == digest
+    assert sh(vm, 'cat /data/after 2>/dev/null | wc -c')[1] == b'0\n'
+    assert vm.stop()[0] == 0
+
+
 def test_a_broken_disk_of_changes(vm):
     disk = vm.folder / 'upper'
     for content, mode, word in ((b'', 'serial=upper', 'no ext4'), (b'ext4', 'ro,serial=upper', 'written'),
