@@ -166,7 +166,7 @@ static int spawn(const struct sandbox *s, struct words *w, const int *keep, pid_
         return e;
 }
 
-int launch_start(const struct sandbox *s, const struct record *r, int lock, struct launch *ret,
+int launch_start(const struct sandbox *s, const struct record *r, const int locks[2], struct launch *ret,
                  struct problem *p)
 {
         cleanup(words_fini) struct words words = { 0 };
@@ -185,7 +185,7 @@ int launch_start(const struct sandbox *s, const struct record *r, int lock, stru
                 return -1;
         /* Locks and pipes that a script left open in us are not for a process that outlives it. */
         (void)!io_close_range(3, ~0u, IO_CLOSE_ON_EXEC);
-        e = spawn(s, &words, (const int[]){ lock, told, -1 }, &ret->pid);
+        e = spawn(s, &words, (const int[]){ told, locks[0], locks[1], -1 }, &ret->pid);
         if (e)
                 return problem_set(p, SANDBOX_FAILED, "cannot start %.300s: %s", words.items[0], strerror(e));
         limits_join(&limits, ret->pid);

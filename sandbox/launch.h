@@ -16,11 +16,11 @@ struct launch {
 
 /*
  * launch_start() - start vmm, in a session of its own, with its working folder where the sockets are
- * @lock: of the sandbox, inherited by vmm; stays the caller's
+ * @locks: of the sandbox's two folders, -1 if it has no second one; inherited by vmm; stay the caller's
  * Return: 0, or -1 with @p.
  */
-int must_check launch_start(const struct sandbox *s, const struct record *r, int lock, struct launch *ret,
-                            struct problem *p);
+int must_check launch_start(const struct sandbox *s, const struct record *r, const int locks[2],
+                            struct launch *ret, struct problem *p);
 
 /*
  * launch_wait_ready() - SIGINT, SIGTERM and SIGHUP are let in here, also for a caller who has blocked them

@@ -162,9 +162,21 @@ static void explain_early_end(const struct sandbox *s, pid_t pid, struct problem
                 (void)!problem_set(p, SANDBOX_FAILED, "%.400s", status.reason);
 }
 
+/* Return: 0 and the lock of its second folder, or -1 in its place if it has none; or -1 with @p. */
+static int lock_beside(const struct sandbox *s, const struct record *r, int *ret, struct problem *p)
+{
+        int e = s->temporary && !record_is_beside(r) ? 0 : lock_take(s->beside, ret);
+
+        if (!e)
+                return 0;
+        return problem_set(p, SANDBOX_FAILED, "cannot lock %.300s: %s", s->beside,
+                           strerror(e < 0 ? -e : EBUSY));
+}
+
 int life_start(const struct paths *paths, struct sandbox *s, const struct record *r, int lock,
                struct launch *ret, struct problem *p)
 {
+        cleanup(fd_closep) int beside = -1;
         int e;
 
         *ret = LAUNCH_NONE;
@@ -179,7 +191,8 @@ int life_start(const struct paths *paths, struct sandbox *s, const struct record
                 (void)unlink(gone);
                 events_forget_end(s);
         }
-        if (sandbox_set_sockets(s, p) || launch_start(s, r, lock, ret, p))
+        if (lock_beside(s, r, &beside, p) || sandbox_set_sockets(s, p) ||
+            launch_start(s, r, (const int[]){ lock, beside }, ret, p))
                 return -1;
         e = launch_wait_ready(ret);
         if (!e) {

@@ -34,6 +34,12 @@ struct record {
         size_t nr_owned;
 };
 
+/* record_is_beside() - has a temporary sandbox something that must be in the data folder? */
+static inline bool record_is_beside(const struct record *r)
+{
+        return r->name;
+}
+
 /* record_write() - to a new file. Return: 0, or -1 with @p: a text that is no UTF-8, or a host's trouble. */
 int must_check record_write(const struct record *r, int folder_fd, bool sync, struct problem *p);
 

@@ -68,6 +68,10 @@ int sandbox_at(const struct paths *paths, const char *id, bool temporary, struct
         snprintf(ret->run, sizeof(ret->run), "%s/%s", paths->run, id);
         snprintf(ret->folder, sizeof(ret->folder), "%s%s/%s", temporary ? paths->run : paths->data,
                  temporary ? "" : "/sandboxes", id);
+        if (temporary)
+                snprintf(ret->beside, sizeof(ret->beside), "%s/sandboxes/.tmp-%s", paths->data, id);
+        else
+                memcpy(ret->beside, ret->run, sizeof(ret->beside));
         return sandbox_set_sockets(ret, p);
 }
 

@@ -5,6 +5,10 @@
  * A sandbox is a folder: data/sandboxes/ID, or, of one that is --rm, run/ID. Its sockets are always in
  * run/ID: `agent` leads into the guest (vsock), `control` to the monitor. Names are symbolic links in
  * data/sandboxes/by-name. sandbox/store.h makes and removes them, sandbox/life.h starts and ends them.
+ *
+ * What it has on the other side, of run and data, is in a second folder beside: run/ID, where the sockets are, or of
+ * one that is --rm and has a name, data/sandboxes/.tmp-ID. Its monitor holds a lock in both (lock.h), so that a
+ * tool for which one of the two sides is elsewhere knows too that it lives.
  */
 #include <stdbool.h>
 
@@ -23,6 +27,7 @@ struct sandbox {
         bool temporary;                  /* --rm: everything is in the runtime folder */
         char folder[SANDBOX_FOLDER_MAX]; /* config.json, state.json, … */
         char run[SANDBOX_FOLDER_MAX];    /* where its sockets are */
+        char beside[SANDBOX_FOLDER_MAX]; /* its second folder */
         /* Where to connect() to; good until sandbox_fini(), however long the real path is. */
         char agent[SANDBOX_SOCKET_SIZE], control[SANDBOX_SOCKET_SIZE];
         int run_fd; /* -1, or keeps the two usable */

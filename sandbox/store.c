@@ -40,6 +40,8 @@ static void remove_folder(const char *path)
         DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
         const struct dirent *e;
 
+        if (fd < 0)
+                return;
         while (d && (e = readdir(d)))
                 if (strcmp(e->d_name, ".") && strcmp(e->d_name, ".."))
                         (void)unlinkat(dirfd(d), e->d_name, 0);
@@ -66,14 +68,14 @@ static int make_base(const struct paths *paths, const struct record *r, struct p
 
         if (paths_make_private(paths->run, p))
                 return -1;
-        if (r->temporary && !r->name)
+        if (r->temporary && !record_is_beside(r))
                 return 0;
         snprintf(path, sizeof(path), "%s/sandboxes/by-name", paths->data);
         return paths_make(path, p);
 }
 
-static int fill(const struct paths *paths, const struct record *r, const char *folder, int *ret_lock,
-                struct problem *p)
+static int fill(const struct paths *paths, const struct record *r, const char *folder, const char *beside,
+                int *ret_lock, struct problem *p)
 {
         cleanup(fd_closep) int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC), lock = -1;
         int e = fd < 0 ? -errno : lock_take(folder, &lock);
@@ -81,6 +83,8 @@ static int fill(const struct paths *paths, const struct record *r, const char *f
         if (e)
                 return problem_set(p, SANDBOX_FAILED, "cannot lock the new sandbox in %.300s: %s", folder,
                                    strerror(e < 0 ? -e : EBUSY));
+        if (r->temporary && record_is_beside(r) && mkdir(beside, 0700) < 0)
+                return problem_set(p, SANDBOX_FAILED, "cannot make %.300s: %s", beside, strerror(errno));
         if (record_write(r, fd, !r->temporary, p))
                 return -1;
         if (r->disk_bytes && disk_make(paths, folder, r->disk_bytes, p))
@@ -124,8 +128,8 @@ int store_new(const struct paths *paths, struct record *r, struct sandbox *ret, 
         if (mkdir(unfinished, 0700) < 0)
                 return problem_set(p, SANDBOX_FAILED, "cannot make a sandbox in %.300s: %s", base,
                                    strerror(errno));
-        if (!fill(paths, r, unfinished, &lock, p) && !sandbox_at(paths, id, r->temporary, ret, p) &&
-            !publish(base, unfinished, ret, p)) {
+        if (!sandbox_at(paths, id, r->temporary, ret, p) &&
+            !fill(paths, r, unfinished, ret->beside, &lock, p) && !publish(base, unfinished, ret, p)) {
                 if (r->name)
                         snprintf(ret->name, sizeof(ret->name), "%s", r->name);
                 *ret_lock = lock;
@@ -136,6 +140,7 @@ int store_new(const struct paths *paths, struct record *r, struct sandbox *ret, 
         remove_folder(unfinished);
         if (r->name)
                 names_drop(paths, id);
+        remove_folder(ret->beside);
         fd_closep(&lock);
         return -1;
 }
@@ -163,8 +168,7 @@ void store_drop(const struct paths *paths, const struct sandbox *s)
                 return;
         events_tell(paths, &named, "removed", NULL);
         names_drop(paths, s->id);
-        if (!s->temporary)
-                remove_folder(s->run);
+        remove_folder(s->beside);
         if (!geteuid())
                 limits_remove(s);
         remove_folder(doomed);
@@ -203,13 +207,30 @@ static bool is_being_made(const char *base, const char *id)
         return lock_is_held(path);
 }
 
+/* Nobody works on it, and nobody is about to. */
+static bool is_left_behind(const char *path)
+{
+        struct stat st;
+
+        return !lock_is_held(path) && !stat(path, &st) && time(NULL) - st.st_mtime > STORE_NEW_S;
+}
+
+/* The second folder of a temporary one, which is all that is seen of it from where `run` is another. */
+static bool lives_elsewhere(const char *data, const char *id)
+{
+        char path[FOLDER_MAX + 32];
+
+        snprintf(path, sizeof(path), "%s/.tmp-%.12s", data, id);
+        return !access(path, F_OK) && !is_left_behind(path);
+}
+
 bool store_has(const struct paths *paths, const char *id)
 {
         char data[FOLDER_MAX];
 
         base_of(paths, false, data);
         return is_there(data, "", id, "") || is_there(paths->run, "", id, "/config.json") ||
-               is_being_made(data, id) || is_being_made(paths->run, id);
+               is_being_made(data, id) || is_being_made(paths->run, id) || lives_elsewhere(data, id);
 }
 
 static int list_one(const struct paths *paths, bool temporary, struct store_entry **ret, size_t *ret_nr)
@@ -257,12 +278,16 @@ int store_list(const struct paths *paths, struct store_entry **ret, size_t *ret_
         return 0;
 }
 
-/* Nobody works on it, and nobody is about to. */
-static bool is_left_behind(const char *path)
+/*
+ * The sockets' folder of one that was removed, if nobody lives in it: the sandbox may be in a data folder that is not
+ * ours. Only who holds the lock removes it, so that it is not being started either.
+ */
+static void repair_sockets(const char *path)
 {
-        struct stat st;
+        cleanup(fd_closep) int lock = -1;
 
-        return !lock_is_held(path) && !stat(path, &st) && time(NULL) - st.st_mtime > STORE_NEW_S;
+        if (!lock_take(path, &lock))
+                remove_folder(path);
 }
 
 /* A temporary sandbox that has ended, or the sockets' folder of one that was removed. */
@@ -279,7 +304,7 @@ static void repair_run(const struct paths *paths, const char *id)
 
                 snprintf(path, sizeof(path), "%s/%.12s", paths->run, id);
                 if (!is_there(data, "", id, ""))
-                        remove_folder(path);
+                        repair_sockets(path);
                 return;
         }
         if (!sandbox_at(paths, id, true, &s, &problem)) {
@@ -327,7 +352,9 @@ static void repair_base(const struct paths *paths, bool temporary)
         while (d && (e = readdir(d))) {
                 snprintf(path, sizeof(path), "%s/%s", base, e->d_name);
                 if (!strncmp(e->d_name, ".del-", 5) ||
-                    (!strncmp(e->d_name, ".new-", 5) && is_left_behind(path)))
+                    (!strncmp(e->d_name, ".new-", 5) && is_left_behind(path)) ||
+                    (!strncmp(e->d_name, ".tmp-", 5) && is_left_behind(path) &&
+                     !store_has(paths, e->d_name + 5)))
                         remove_folder(path);
                 if (!sandbox_is_id(e->d_name))
                         continue;

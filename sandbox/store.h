@@ -9,6 +9,9 @@
  *   config.json  what was asked for (record.h)      running  locked while a monitor lives (lock.h)
  *   state.json   when it was started last           exit.json  how its monitor ended
  *   disk.img     what the guest writes              console, output, vmm.log, events.jsonl
+ *
+ * The second folder of sandbox.h has a file `running` of its own. That of a temporary one is made first and removed
+ * last; one that was left is garbage when it is not locked and no such sandbox is to be seen.
  */
 #include "sandbox/record.h"
 #include "sandbox/sandbox.h"

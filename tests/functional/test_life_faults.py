@@ -15,7 +15,7 @@ from sandboxes import PATIENCE, small_image, user          # noqa: F401  pylint:
 def settle(user):
     """What the next tools find and repair, once nobody can still be at work."""
     for base in (user.data / 'sandboxes', user.run_folder):
-        for path in base.glob('.new-*') if base.exists() else ():
+        for path in base.glob('.[nt]*-*') if base.exists() else ():
             os.utime(path, (0, 0))
     user.ok('ps')
     user.ok('ps')
@@ -307,6 +307,23 @@ def test_machine_that_does_not_power_off(user):
         out, err = tool.communicate(timeout=PATIENCE)
     assert (tool.returncode, out, err.count(b'\n')) == (3, b'', 1) and b'does not power off' in err
     assert user.monitors() == []
+
+
+def test_tools_with_other_folders(user):
+    """For whom the data folder or the runtime folder is elsewhere: what it does not know and what lives stays."""
+    kept = user.start('--name', 'kept', command=('sleep', '1000'))
+    user.start('--rm', '--name', 'gone', command=('sleep', '1000'))
+    time.sleep(11)                                              # nothing is taken for young
+    for variable in ('XDG_DATA_HOME', 'XDG_RUNTIME_DIR'):
+        there = {**user.env, variable: str(user.folder / 'elsewhere')}
+        (user.folder / 'elsewhere').mkdir(mode=0o700, exist_ok=True)
+        assert user('ps', env=there)[0] == 0
+        assert user('system', 'prune', '-f', env=there)[0] == 0
+    for name in ('kept', 'gone'):
+        assert user.ok('exec', name, 'echo', 'x') == 'x\n'
+    user.ok('kill', 'kept', 'gone')
+    assert user.ok('ps', '-aq').split() == [kept]
+    consistent(user)
 
 
 def test_nothing_is_inherited(user):

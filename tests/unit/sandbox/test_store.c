@@ -92,6 +92,7 @@ START_TEST(test_life_of_a_folder)
         ck_assert_int_eq(store_remove(&paths, &sandbox, &problem), 0);
         ck_assert(!exists("data/vmlet/sandboxes/by-name/", "foo"));
         ck_assert(!exists("data/vmlet/sandboxes/", sandbox.id));
+        ck_assert(!exists("data/vmlet/sandboxes/.tmp-", sandbox.id));
         ck_assert(!exists("run/vmlet/", sandbox.id));
         ck_assert_int_eq(make("foo", _i), 0); /* the name is free again */
         close(lock);
@@ -172,6 +173,38 @@ START_TEST(test_repair)
         store_repair(&paths);
         ck_assert(!exists("data/vmlet/sandboxes/.new-", "ba9876543210"));
         ck_assert(!exists("run/vmlet/.new-", "444444444444"));
+        folders_remove();
+}
+END_TEST
+
+/* A tool for which the data folder, or the runtime one, is elsewhere: what lives is not its to remove. */
+START_TEST(test_repair_from_elsewhere)
+{
+        const char *variable = _i ? "XDG_RUNTIME_DIR" : "XDG_DATA_HOME", *other = _i ? "run-2" : "data-2";
+        struct paths elsewhere;
+        char below[64];
+        int beside;
+
+        set_up();
+        ck_assert_int_eq(make("foo", _i), 0);
+        if (!_i)
+                ck_assert_int_eq(mkdir(sandbox.run, 0700), 0);
+        snprintf(below, sizeof(below), _i ? "data/vmlet/sandboxes/.tmp-%s" : "run/vmlet/%s", sandbox.id);
+        ck_assert_int_eq(lock_take(sandbox.beside, &beside), 0); /* as life_start() does for the monitor */
+        make_old(below);
+        folders_set(variable, other);
+        ck_assert_int_eq(paths_find(&elsewhere, &problem), 0);
+        store_repair(&elsewhere);
+        ck_assert(exists("", below));
+        ck_assert_int_eq(names_take(&paths, "foo", "0123456789ab", &problem), -1);
+        folders_set(variable, _i ? "run" : "data");
+        ck_assert_int_eq(sandbox_find("foo", &sandbox, &problem), 0);
+        close(beside);
+        store_repair(&elsewhere);
+        ck_assert(!exists("", below));
+        if (_i)
+                ck_assert_int_eq(names_take(&elsewhere, "foo", "0123456789ab", &problem), 0);
+        close(lock);
         folders_remove();
 }
 END_TEST
@@ -408,6 +441,7 @@ int main(void)
                 { test_names_are_unique, 1 },
                 { test_one_of_many_gets_the_name, 1 },
                 { test_repair, 1 },
+                { test_repair_from_elsewhere, 2 },
                 { test_nothing_is_left_of_what_cannot_be_made, 1 },
                 { test_record_cut_at_every_length, 1 },
                 { test_record_refuses, 1 },
