@@ -122,12 +122,12 @@ static void wait_for_power_off(const struct boot *b, const struct launch *l)
         kill_monitor(b, l);
 }
 
-static void tell_end(const struct boot *b, int status, const struct problem *p)
+static void tell_end(const struct boot *b, int status, bool alone, const struct problem *p)
 {
         struct events_end end = { .code = status < 0 ? p->status : status,
                                   .reason = status < 0 ? p->text : "" };
 
-        if (b->record->temporary)
+        if (alone)
                 events_tell(b->paths, b->sandbox, "ended", &end);
         else
                 events_tell_end(b->paths, b->sandbox);
@@ -143,11 +143,14 @@ static int after_command(const struct boot *b, const struct launch *l, int statu
         return strcmp(ended.reason, "lifetime") ? status : explain_end(b, p);
 }
 
-/* The command has ended, was left, or never began. */
-static int end(const struct boot *b, const struct launch *l, int status, bool left, struct problem *p)
+/*
+ * The command has ended, was left, or never began. What is temporary leaves nothing, unless somebody waits for its
+ * end: he removes it, or the next tool does.
+ */
+static int end(const struct boot *b, const struct launch *l, int begun, int status, struct problem *p)
 {
-        if (status >= 0 && (!b->watch || left))
-                return status;
+        bool alone = b->record->temporary && lock_shut(begun);
+
         /* The session failed because the monitor ends? Its connections go a moment before it does. */
         if (status < 0 && p->status == CLI_FAILED && has_ended_within(l->pid, ENDING_MS))
                 status = explain_end(b, p);
@@ -155,8 +158,10 @@ static int end(const struct boot *b, const struct launch *l, int status, bool le
                 kill_monitor(b, l);
         else
                 status = after_command(b, l, status, p);
-        tell_end(b, status, p);
-        if (b->record->temporary)
+        if (status >= 0 && b->record->temporary && !alone)
+                life_write_end(b->sandbox, status);
+        tell_end(b, status, alone, p);
+        if (alone || (b->record->temporary && lock_shut(begun)))
                 store_drop(b->paths, b->sandbox);
         return status;
 }
@@ -206,10 +211,11 @@ static int run_all(struct boot *b, struct problem *p)
         if (*launch.note)
                 fprintf(stderr, "vmlet: sandbox %s: %s\n", b->sandbox->id, launch.note);
         if (open_ports(b, p)) {
-                status = end(b, &launch, -1, false, p);
+                status = end(b, &launch, begun, -1, p);
         } else if (b->record->args.nr) {
                 status = run_session(b, &begun, &result, p);
-                status = end(b, &launch, status, result.detached, p);
+                if (status < 0 || (b->watch && !result.detached))
+                        status = end(b, &launch, begun, status, p);
         }
         if (status >= 0 && b->watch && result.detached)
                 fprintf(stderr, "\nleft running: vmlet attach %s\n",

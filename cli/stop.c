@@ -5,17 +5,21 @@
  * Limits: none of its own.
  */
 #include <stdio.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/each.h"
 #include "sandbox/events.h"
 #include "sandbox/life.h"
+#include "sandbox/lock.h"
 #include "sandbox/monitor.h"
 #include "sandbox/store.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/parse.h"
 
 #define GRACE_MS 10000
+#define TOOL_MS  2000
 
 struct options {
         const char *time;
@@ -43,6 +47,16 @@ static int end(const struct paths *paths, struct sandbox *s, void *options, stru
         return life_kill(s, p);
 }
 
+/* Who watches a temporary one tells its end and removes it; one who is held up is not waited for. */
+static bool is_removed_by_its_tool(const struct sandbox *s)
+{
+        static const struct timespec moment = { .tv_nsec = 10000000 };
+
+        for (int ms = 0; s->temporary && ms < TOOL_MS && lock_is_attended(s->folder); ms += 10)
+                (void)nanosleep(&moment, NULL);
+        return s->temporary && access(s->folder, F_OK) < 0;
+}
+
 static int remove_it(const struct paths *paths, struct sandbox *s, void *options, struct problem *p)
 {
         const struct options *o = options;
@@ -50,6 +64,8 @@ static int remove_it(const struct paths *paths, struct sandbox *s, void *options
         if (o->force) {
                 if (life_kill(s, p))
                         return -1;
+                if (is_removed_by_its_tool(s))
+                        return 0;
                 events_tell_end(paths, s);
         }
         return store_remove(paths, s, p);
@@ -57,11 +73,16 @@ static int remove_it(const struct paths *paths, struct sandbox *s, void *options
 
 static int wait_for(const struct paths *paths, struct sandbox *s, void *options, struct problem *p)
 {
+        cleanup(fd_closep) int wait = -1;
         struct life_status status;
 
         (void)paths, (void)options;
+        if (s->temporary && lock_wait(s->folder, &wait))
+                return problem_set(p, CLI_FAILED, "sandbox %s has ended, and is just being removed", s->id);
         if (life_wait(s, -1, p))
                 return -1;
+        if (s->temporary) /* who watches it knows how its command ended */
+                lock_wait_unattended(wait);
         life_look(s, &status);
         if (status.state == LIFE_CREATED)
                 return problem_set(p, CLI_FAILED, "sandbox %s was never started", s->id);

@@ -122,19 +122,19 @@ int life_wait(const struct sandbox *s, int timeout_ms, struct problem *p)
         return wait_gone(pidfd, timeout_ms);
 }
 
-/* The temporary is renamed: who reads finds the old text or the new. */
-static int write_state(const struct sandbox *s, struct problem *p)
+/* The temporary is renamed: who reads finds the old text or the new. @begin: up to its time. */
+static int write_file(const struct sandbox *s, const char *name, const char *begin, struct problem *p)
 {
         char path[SANDBOX_FOLDER_MAX + 32], unfinished[SANDBOX_FOLDER_MAX + 32];
         struct timespec now;
         FILE *f;
 
-        snprintf(path, sizeof(path), "%s/state.json", s->folder);
-        snprintf(unfinished, sizeof(unfinished), "%s/.state.json", s->folder);
+        snprintf(path, sizeof(path), "%s/%s", s->folder, name);
+        snprintf(unfinished, sizeof(unfinished), "%s/.%s", s->folder, name);
         clock_gettime(CLOCK_REALTIME, &now);
         f = fopen(unfinished, "we");
         if (f) {
-                int bad = fprintf(f, "{\"started_ns\": %lld%09ld}\n", (long long)now.tv_sec, now.tv_nsec) < 0;
+                int bad = fprintf(f, "{%s: %lld%09ld}\n", begin, (long long)now.tv_sec, now.tv_nsec) < 0;
 
                 bad |= fflush(f) || fsync(fileno(f)) < 0;
                 bad |= fclose(f);
@@ -144,6 +144,16 @@ static int write_state(const struct sandbox *s, struct problem *p)
         (void)problem_set(p, SANDBOX_FAILED, "cannot write %.300s: %s", path, strerror(errno));
         (void)unlink(unfinished);
         return -1;
+}
+
+void life_write_end(const struct sandbox *s, int code)
+{
+        struct problem ignored = { 0 };
+        char begin[96];
+
+        snprintf(begin, sizeof(begin),
+                 "\"status\": 0, \"main\": {\"kind\": \"exited\", \"value\": %d}, \"ended_ns\"", code);
+        (void)!write_file(s, "exit.json", begin, &ignored);
 }
 
 static void explain_early_end(const struct sandbox *s, pid_t pid, struct problem *p)
@@ -186,7 +196,8 @@ int life_start(const struct paths *paths, struct sandbox *s, const struct record
                 char gone[SANDBOX_FOLDER_MAX + 16];
 
                 snprintf(gone, sizeof(gone), "%s/exit.json", s->folder);
-                if (paths_make_private(paths->run, p) || paths_make_private(s->run, p) || write_state(s, p))
+                if (paths_make_private(paths->run, p) || paths_make_private(s->run, p) ||
+                    write_file(s, "state.json", "\"started_ns\"", p))
                         return -1;
                 (void)unlink(gone);
                 events_forget_end(s);

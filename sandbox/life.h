@@ -48,6 +48,9 @@ bool life_is_alive(const struct life_status *status);
 int must_check life_start(const struct paths *paths, struct sandbox *s, const struct record *r, int lock,
                           struct launch *ret, struct problem *p);
 
+/* life_write_end() - of one whose monitor was not told how its command ended, by who watched it; if that can be. */
+void life_write_end(const struct sandbox *s, int code);
+
 /* life_open() - the monitor that runs now. Return: 0, 1 if none does, or -1 with @p. */
 int must_check life_open(const struct sandbox *s, int *ret_pidfd, struct problem *p);
 

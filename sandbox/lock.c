@@ -26,17 +26,17 @@ static int open_it(const char *folder, int flags)
         return fd < 0 ? err_new(-errno) : fd;
 }
 
-/* The first byte is the monitor's, the second that of a tool that is starting a command. */
-enum { ALIVE, BEGINNING };
+/* A byte each: the monitor's, that of the tool that starts a command or watches it, those of who waits for the end. */
+enum { ALIVE, ATTENDED, WAITED };
 
 static struct flock lock_of(off_t byte, short type)
 {
         return (struct flock){ .l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };
 }
 
-static int take(int fd, off_t byte)
+static int take(int fd, off_t byte, short type)
 {
-        struct flock lock = lock_of(byte, F_WRLCK);
+        struct flock lock = lock_of(byte, type);
 
         if (fcntl(fd, F_OFD_SETLK, &lock) < 0)
                 return errno == EAGAIN || errno == EACCES ? LOCK_HELD : err_new(-errno);
@@ -57,7 +57,7 @@ int lock_take(const char *folder, int *ret_fd)
 
         if (fd < 0)
                 return err_trace(fd);
-        r = take(fd, ALIVE);
+        r = take(fd, ALIVE, F_WRLCK);
         if (!r)
                 *ret_fd = steal_fd(&fd);
         return r;
@@ -77,7 +77,7 @@ int lock_begin(const char *folder)
 
         if (fd < 0)
                 return err_trace(fd);
-        r = take(fd, BEGINNING);
+        r = take(fd, ATTENDED, F_WRLCK);
         if (!r && ftruncate(fd, 0) < 0)
                 r = err_new(-errno);
         if (r)
@@ -95,5 +95,41 @@ bool lock_is_orphan(const char *folder)
         cleanup(fd_closep) int fd = open_it(folder, O_RDONLY);
         struct stat st;
 
-        return fd >= 0 && !fstat(fd, &st) && !st.st_size && !is_held(fd, BEGINNING);
+        return fd >= 0 && !fstat(fd, &st) && !st.st_size && !is_held(fd, ATTENDED);
+}
+
+bool lock_is_attended(const char *folder)
+{
+        cleanup(fd_closep) int fd = open_it(folder, O_RDONLY);
+
+        return fd >= 0 && is_held(fd, ATTENDED);
+}
+
+int lock_wait(const char *folder, int *ret_fd)
+{
+        cleanup(fd_closep) int fd = open_it(folder, O_RDONLY);
+        struct stat st;
+        int r;
+
+        if (fd < 0)
+                return err_trace(fd);
+        r = take(fd, WAITED, F_RDLCK);
+        if (!r && (fstat(fd, &st) < 0 || !st.st_nlink)) /* removed since it was opened */
+                r = err_new(-ENOENT);
+        if (!r)
+                *ret_fd = steal_fd(&fd);
+        return r;
+}
+
+void lock_wait_unattended(int fd)
+{
+        struct flock lock = lock_of(ATTENDED, F_RDLCK);
+
+        while (fcntl(fd, F_OFD_SETLKW, &lock) < 0 && errno == EINTR)
+                continue;
+}
+
+bool lock_shut(int fd)
+{
+        return !take(fd, WAITED, F_WRLCK);
 }

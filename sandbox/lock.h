@@ -17,9 +17,10 @@ int must_check lock_take(const char *folder, int *ret_fd);
 bool lock_is_held(const char *folder);
 
 /*
- * A tool that starts a sandbox's main command holds a second lock, of its own alone, until it has marked that the
- * command runs. So a sandbox that runs, should have a command, and has neither mark nor lock, lost its tool in
- * between: nobody will ever end it.
+ * A tool that starts a sandbox's main command holds a second lock, of its own alone, for as long as it is at work on
+ * it: until it has marked that the command runs, and if it watches it, until it has told the end, and removed what is
+ * temporary. So a sandbox that runs, should have a command, and has neither mark nor lock, lost its tool in between:
+ * nobody will ever end it. One that has ended and is still attended is not for others to tell of, or to remove.
  *
  * lock_begin() - unmarked and locked from now on. Return: a descriptor, or negative errno.
  * lock_mark() - the command runs.
@@ -28,3 +29,16 @@ int must_check lock_begin(const char *folder);
 void lock_mark(int fd);
 /* lock_is_orphan() - neither marked nor locked; whether it runs, and has a command, is another question. */
 bool lock_is_orphan(const char *folder);
+bool lock_is_attended(const char *folder);
+
+/*
+ * Those who wait for the end of a temporary sandbox need what it leaves: each holds a share of a third lock.
+ *
+ * lock_wait() - Return: 0 and a descriptor, LOCK_HELD when it is being removed, or negative errno.
+ * lock_wait_unattended() - then, by its descriptor: until the tool that watched the sandbox is done, or gone.
+ * lock_shut() - by who is about to remove it, and holds one of the other locks by @fd: does nobody wait for its end?
+ *               Then nobody can any more.
+ */
+int must_check lock_wait(const char *folder, int *ret_fd);
+void lock_wait_unattended(int fd);
+bool must_check lock_shut(int fd);

@@ -307,9 +307,10 @@ static void repair_run(const struct paths *paths, const char *id)
                         repair_sockets(path);
                 return;
         }
-        if (!sandbox_at(paths, id, true, &s, &problem)) {
+        /* Who watches it, or waits for its end, comes first. */
+        if (!sandbox_at(paths, id, true, &s, &problem) && !lock_is_attended(s.folder)) {
                 events_tell_end(paths, &s);
-                if (!lock_take(s.folder, &lock))
+                if (!lock_take(s.folder, &lock) && lock_shut(lock))
                         store_drop(paths, &s);
         }
         sandbox_fini(&s);

@@ -326,6 +326,47 @@ def test_tools_with_other_folders(user):
     consistent(user)
 
 
+def ends(user):
+    return [(e['exit_code'], e['reason']) for e in map(json.loads, user.ok('events', '--past').splitlines()) if e['event'] == 'ended']
+
+
+@pytest.mark.parametrize('repair', [['ps'], ['system', 'prune', '-f'], ['rm', '-f', 'box']])
+def test_who_watches_has_the_last_word(user, repair):
+    """Tools that look at a --rm sandbox that has just ended leave its end to the one that watches it."""
+    with user.popen('run', '--rm', '-m', '64M', '--name', 'box', '--lifetime', '4s', user.image, 'sh', '-c',
+                    'echo up; sleep 1000') as tool:
+        assert tool.line() == b'up\n'
+        tool.send_signal(signal.SIGSTOP)
+        deadline = time.monotonic() + 60
+        while user.monitors():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        with user.popen(*repair) as other:
+            if repair[0] == 'rm':
+                time.sleep(1)                                   # it has found it, and waits for the tool
+            else:
+                assert other.wait(60) == 0
+            tool.send_signal(signal.SIGCONT)
+            assert other.wait(60) == 0
+        assert tool.wait(60) == 124
+    assert ends(user) == [(124, 'sandbox box: its lifetime is over')]
+    assert user.left() == []
+
+
+@pytest.mark.parametrize('options', [[], ['-d']])
+def test_end_of_a_temporary_one_is_waited_for(user, options):
+    with user.popen('run', '--rm', *options, '-m', '64M', '--name', 'box', user.image, 'sh', '-c', 'echo up; sleep 3; exit 3') as tool:
+        tool.line()
+        with user.popen('events') as events, user.popen('wait', 'box') as first, user.popen('wait', 'box') as second:
+            for waiter in (first, second):
+                assert (waiter.wait(60), waiter.stdout.read(), waiter.stderr.read()) == (0, b'3\n', b'')
+            assert tool.wait(60) == (0 if options else 3)
+            events.kill()
+    user.ok('ps')
+    [(code, _)] = ends(user)
+    assert code == 3 and user.left() == []
+
+
 def test_nothing_is_inherited(user):
     """A script's lock or pipe is not held by a sandbox that outlives it."""
     ours, theirs = os.pipe()

@@ -357,6 +357,42 @@ START_TEST(test_locks)
 }
 END_TEST
 
+/* A temporary one that has ended is there for the tool that watches it and for those who wait, until they are done. */
+START_TEST(test_ended_ones_are_kept_for_their_tools)
+{
+        int begun, first = -1, second = -1;
+        char path[SANDBOX_FOLDER_MAX + 16];
+
+        set_up();
+        ck_assert_int_eq(make(NULL, true), 0);
+        snprintf(path, sizeof(path), "%s/.told", sandbox.folder);
+        begun = lock_begin(sandbox.folder);
+        ck_assert_int_ge(begun, 0);
+        ck_assert(lock_is_attended(sandbox.folder));
+        close(lock); /* its monitor has ended */
+        store_repair(&paths);
+        ck_assert(exists("run/vmlet/", sandbox.id) && access(path, F_OK)); /* its end is the tool's to tell */
+        ck_assert_int_eq(lock_wait(sandbox.folder, &first), 0);
+        ck_assert_int_eq(lock_wait(sandbox.folder, &second), 0);
+        ck_assert(!lock_shut(begun));
+        close(begun);
+        store_repair(&paths);
+        ck_assert(exists("run/vmlet/", sandbox.id) && !access(path, F_OK));
+        close(first);
+        store_repair(&paths);
+        ck_assert(exists("run/vmlet/", sandbox.id));
+        close(second);
+        ck_assert_int_eq(lock_take(sandbox.folder, &lock), 0);
+        ck_assert(lock_shut(lock));
+        ck_assert_int_eq(lock_wait(sandbox.folder, &first), LOCK_HELD);
+        close(lock);
+        store_repair(&paths);
+        ck_assert(!exists("run/vmlet/", sandbox.id));
+        ck_assert_int_lt(lock_wait(sandbox.folder, &first), 0);
+        folders_remove();
+}
+END_TEST
+
 START_TEST(test_disks)
 {
         char path[SANDBOX_FOLDER_MAX + 16], from[600], to[600], byte = 0;
@@ -448,6 +484,7 @@ int main(void)
                 { test_run_folder_of_somebody_else, 1 },
                 { test_read_only_folder, 1 },
                 { test_locks, 1 },
+                { test_ended_ones_are_kept_for_their_tools, 1 },
                 { test_disks, 1 },
                 { test_images, 1 },
         };
