@@ -70,7 +70,7 @@ static int measure_sandboxes(const struct paths *paths, struct use *u, struct pr
 
                 if (sandbox_at(paths, entries[i].id, entries[i].temporary, &s, p))
                         return -1;
-                bytes = measure(s.folder, "", &files);
+                bytes = measure(s.folder, "", &files) + measure(s.beside, "", &files);
                 u->nr++;
                 u->bytes += bytes;
                 if (lock_is_held(s.folder))

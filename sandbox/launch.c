@@ -83,17 +83,19 @@ static void add_files(struct words *w, const struct sandbox *s, const struct rec
                 add(w, "--log-limit", "1M"); /* it lies in memory */
         add(w, "--image", "%s", r->image_path);
         if (r->disk_bytes)
-                add(w, "--disk", "%s/disk.img,serial=upper%s%s", s->folder, r->disk_rate ? "," : "",
-                    r->disk_rate ? r->disk_rate : "");
+                add(w, "--disk", "%s/disk.img,serial=upper%s%s", sandbox_disk_folder(s),
+                    r->disk_rate ? "," : "", r->disk_rate ? r->disk_rate : "");
 }
 
 /* A path with a comma in it would end there. */
 static int check_paths(const struct sandbox *s, const struct record *r, struct problem *p)
 {
-        if (strchr(r->image_path, ',') || (r->disk_bytes && strchr(s->folder, ',')))
+        const char *disk = sandbox_disk_folder(s);
+
+        if (strchr(r->image_path, ',') || (r->disk_bytes && strchr(disk, ',')))
                 return problem_set(p, SANDBOX_FAILED,
                                    "the path %.300s has a comma in it, which vmm does not take",
-                                   strchr(r->image_path, ',') ? r->image_path : s->folder);
+                                   strchr(r->image_path, ',') ? r->image_path : disk);
         return 0;
 }
 

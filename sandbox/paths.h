@@ -3,7 +3,7 @@
  * Where the tool keeps what it keeps, by the XDG rules.
  *
  *   data    ${XDG_DATA_HOME:-~/.local/share}/vmlet   sandboxes and images
- *   run     ${XDG_RUNTIME_DIR}/vmlet                 sockets, and all of a sandbox that is --rm
+ *   run     ${XDG_RUNTIME_DIR}/vmlet                 sockets, and all of a sandbox that is --rm but its disk
  *   cache   ${VMLET_CACHE:-${XDG_CACHE_HOME:-~/.cache}/vmlet}
  *   config  ${XDG_CONFIG_HOME:-~/.config}/vmlet
  *

@@ -37,7 +37,7 @@ struct record {
 /* record_is_beside() - has a temporary sandbox something that must be in the data folder? */
 static inline bool record_is_beside(const struct record *r)
 {
-        return r->name;
+        return r->name || r->disk_bytes;
 }
 
 /* record_write() - to a new file. Return: 0, or -1 with @p: a text that is no UTF-8, or a host's trouble. */

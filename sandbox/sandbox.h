@@ -7,8 +7,8 @@
  * data/sandboxes/by-name. sandbox/store.h makes and removes them, sandbox/life.h starts and ends them.
  *
  * What it has on the other side, of run and data, is in a second folder beside: run/ID, where the sockets are, or of
- * one that is --rm and has a name, data/sandboxes/.tmp-ID. Its monitor holds a lock in both (lock.h), so that a
- * tool for which one of the two sides is elsewhere knows too that it lives.
+ * one that is --rm and has a name or a disk, data/sandboxes/.tmp-ID. Its monitor holds a lock in both (lock.h), so
+ * that a tool for which one of the two sides is elsewhere knows too that it lives.
  */
 #include <stdbool.h>
 
@@ -52,6 +52,12 @@ int must_check sandbox_at(const struct paths *paths, const char *id, bool tempor
 
 /* sandbox_set_sockets() - once more, after the folder of its sockets was made. */
 int must_check sandbox_set_sockets(struct sandbox *s, struct problem *p);
+
+/* sandbox_disk_folder() - where its disk.img is: never in the runtime folder, which takes the host's memory. */
+static inline const char *sandbox_disk_folder(const struct sandbox *s)
+{
+        return s->temporary ? s->beside : s->folder;
+}
 
 /* Is it an ID in full? A name must not be. */
 bool sandbox_is_id(const char *word);

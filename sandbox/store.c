@@ -74,6 +74,7 @@ static int make_base(const struct paths *paths, const struct record *r, struct p
         return paths_make(path, p);
 }
 
+/* @beside: its second folder, to be made for a temporary one, whose disk is in it. */
 static int fill(const struct paths *paths, const struct record *r, const char *folder, const char *beside,
                 int *ret_lock, struct problem *p)
 {
@@ -87,7 +88,7 @@ static int fill(const struct paths *paths, const struct record *r, const char *f
                 return problem_set(p, SANDBOX_FAILED, "cannot make %.300s: %s", beside, strerror(errno));
         if (record_write(r, fd, !r->temporary, p))
                 return -1;
-        if (r->disk_bytes && disk_make(paths, folder, r->disk_bytes, p))
+        if (r->disk_bytes && disk_make(paths, r->temporary ? beside : folder, r->disk_bytes, p))
                 return -1;
         if (r->name && names_take(paths, r->name, r->id, p))
                 return -1;

@@ -367,6 +367,25 @@ def test_end_of_a_temporary_one_is_waited_for(user, options):
     assert code == 3 and user.left() == []
 
 
+def test_disk_of_a_temporary_one(user):
+    """It is not in the runtime folder, which is the host's memory, and goes with its sandbox however that ends."""
+    for how in ('ends', 'killed', 'host restarts'):
+        box = user.start('--rm', '--disk', '64M', command=('sleep', '1000'))
+        user.ok('exec', box, 'dd', 'if=/dev/zero', 'of=/big', 'bs=1M', 'count=20')
+        assert (user.data / f'sandboxes/.tmp-{box}/disk.img').exists()
+        assert not list(user.run_folder.rglob('disk.img'))
+        assert sum(p.stat().st_blocks * 512 for p in user.run_folder.rglob('*')) < 2 << 20
+        if how == 'ends':
+            user.ok('stop', '-t', '1', box)
+        for pid in user.monitors():
+            os.kill(pid, signal.SIGKILL)
+        if how == 'host restarts':
+            shutil.rmtree(user.run_folder)
+        while user.monitors():
+            time.sleep(0.1)
+        consistent(user)
+
+
 def test_nothing_is_inherited(user):
     """A script's lock or pipe is not held by a sandbox that outlives it."""
     ours, theirs = os.pipe()

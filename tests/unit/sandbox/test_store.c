@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "sandbox/disk.h"
-#include "sandbox/images.h"
 #include "sandbox/lock.h"
 #include "sandbox/names.h"
 #include "tests/unit/run.h"
@@ -426,46 +425,14 @@ START_TEST(test_disks)
                 snprintf(path, sizeof(path), "%s/disk.img", sandbox.folder);
                 ck_assert_int_eq(stat(path, &st), 0);
                 ck_assert(st.st_size == (off_t)DISK_MIN && st.st_blocks * 512 < (off_t)DISK_MIN / 2);
+                r.temporary = true;
+                ck_assert_int_eq(store_new(&paths, &r, &sandbox, &lock, &problem), 0);
+                snprintf(path, sizeof(path), "%s/sandboxes/.tmp-%s/disk.img", paths.data, sandbox.id);
+                ck_assert_int_eq(access(path, F_OK), 0);
+                close(lock);
+                store_repair(&paths);
+                ck_assert_int_lt(access(path, F_OK), 0);
         }
-        folders_remove();
-}
-END_TEST
-
-START_TEST(test_images)
-{
-        struct images_entry *list;
-        char from[600], *found;
-        size_t nr;
-
-        set_up();
-        setenv("VMLET_KERNEL", "/no/such/kernel", 1);
-        folders_write("rootfs", "no file system, which is vmm's to say");
-        snprintf(from, sizeof(from), "%s/rootfs", folders_top);
-        ck_assert_int_eq(images_add(&paths, IMAGES_ROOT, "odd", from, false, &problem),
-                         -1); /* no whole sectors */
-        ck_assert_int_eq(truncate(from, 1024), 0);
-        problem = (struct problem){ 0 };
-        ck_assert_int_eq(images_add(&paths, IMAGES_ROOT, "copied", from, false, &problem), 0);
-        ck_assert_int_eq(images_add(&paths, IMAGES_ROOT, "linked", from, true, &problem), 0);
-        ck_assert_int_eq(images_add(&paths, IMAGES_KERNEL, "kernel", from, true, &problem), 0);
-        ck_assert_int_eq(images_add(&paths, IMAGES_ROOT, "copied", from, true, &problem), -1);
-        ck_assert_int_eq(images_list(&paths, &list, &nr, &problem), 0);
-        ck_assert_uint_eq(nr, 3);
-        images_free(list, nr);
-        ck_assert_int_eq(images_find(&paths, "linked", &found, &problem), 0);
-        ck_assert_str_eq(found, from);
-        free(found);
-        ck_assert_int_eq(images_find(&paths, from, &found, &problem), 0);
-        free(found);
-        ck_assert_int_eq(images_find_kernel(&paths, "kernel", &found, &problem), 0);
-        free(found);
-        problem = (struct problem){ 0 };
-        ck_assert_int_eq(images_find(&paths, "kernel", &found, &problem), -1); /* not an image */
-        problem = (struct problem){ 0 };
-        ck_assert_int_eq(images_find(&paths, "linkd", &found, &problem), -1);
-        ck_assert_ptr_nonnull(strstr(problem.text, "did you mean linked"));
-        ck_assert_int_eq(images_remove(&paths, "copied", false, &problem), 0);
-        ck_assert_int_eq(images_remove(&paths, "../images/linked", true, &problem), -1);
         folders_remove();
 }
 END_TEST
@@ -486,7 +453,6 @@ int main(void)
                 { test_locks, 1 },
                 { test_ended_ones_are_kept_for_their_tools, 1 },
                 { test_disks, 1 },
-                { test_images, 1 },
         };
 
         return run_loop_tests("store", tests, array_size(tests));
