@@ -72,6 +72,28 @@ static int count_others(const struct paths *paths, const char *id, struct total 
         return 0;
 }
 
+static bool fits_sandboxes(const struct settings *s, const struct total *others)
+{
+        return !s->max_sandboxes || others->sandboxes < s->max_sandboxes;
+}
+
+static bool fits_memory(const struct settings *s, const struct total *others, const struct record *r)
+{
+        return !s->max_memory_bytes || others->memory_bytes + r->memory_bytes <= s->max_memory_bytes;
+}
+
+static bool fits_disk(const struct settings *s, const struct total *others, const struct record *r)
+{
+        return !s->max_disk_bytes || others->disk_bytes + r->disk_bytes <= s->max_disk_bytes;
+}
+
+/* Nothing is refused for what a tool that was killed left behind: that is put in order first. */
+static int repair_and_count(const struct paths *paths, const char *id, struct total *ret, struct problem *p)
+{
+        store_repair(paths);
+        return count_others(paths, id, ret, p);
+}
+
 int settings_allow_start(const struct paths *paths, const struct record *r, struct problem *p)
 {
         struct settings settings;
@@ -83,12 +105,16 @@ int settings_allow_start(const struct paths *paths, const struct record *r, stru
                 return 0;
         if (count_others(paths, r->id, &others, p))
                 return -1;
-        if (settings.max_sandboxes && others.sandboxes >= settings.max_sandboxes)
+        if (fits_sandboxes(&settings, &others) && fits_memory(&settings, &others, r))
+                return 0;
+        if (repair_and_count(paths, r->id, &others, p))
+                return -1;
+        if (!fits_sandboxes(&settings, &others))
                 return problem_set(p, SANDBOX_FAILED,
                                    "%" PRIu64
                                    " sandboxes run, as many as %.200s/config.toml allows: stop one",
                                    others.sandboxes, paths->config);
-        if (settings.max_memory_bytes && others.memory_bytes + r->memory_bytes > settings.max_memory_bytes)
+        if (!fits_memory(&settings, &others, r))
                 return problem_set(p, SANDBOX_FAILED,
                                    "its %" PRIu64 " MiB of memory and the %" PRIu64
                                    " MiB of those that run are more than "
@@ -111,12 +137,15 @@ int settings_allow_disk(const struct paths *paths, const struct record *r, struc
                 return 0;
         if (count_others(paths, r->id, &others, p))
                 return -1;
-        if (others.disk_bytes + r->disk_bytes > settings.max_disk_bytes)
-                return problem_set(p, SANDBOX_FAILED,
-                                   "its disk of %" PRIu64 " MiB and the %" PRIu64
-                                   " MiB of other disks are more than the "
-                                   "%" PRIu64 " MiB that %.200s/config.toml allows",
-                                   r->disk_bytes >> 20, others.disk_bytes >> 20,
-                                   settings.max_disk_bytes >> 20, paths->config);
-        return 0;
+        if (fits_disk(&settings, &others, r))
+                return 0;
+        if (repair_and_count(paths, r->id, &others, p))
+                return -1;
+        if (fits_disk(&settings, &others, r))
+                return 0;
+        return problem_set(
+                p, SANDBOX_FAILED,
+                "its disk of %" PRIu64 " MiB and the %" PRIu64 " MiB of other disks are more than the "
+                "%" PRIu64 " MiB that %.200s/config.toml allows",
+                r->disk_bytes >> 20, others.disk_bytes >> 20, settings.max_disk_bytes >> 20, paths->config);
 }

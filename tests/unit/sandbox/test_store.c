@@ -15,6 +15,7 @@
 #include "sandbox/disk.h"
 #include "sandbox/lock.h"
 #include "sandbox/names.h"
+#include "sandbox/settings.h"
 #include "tests/unit/run.h"
 #include "tests/unit/sandbox/folders.h"
 
@@ -204,6 +205,29 @@ START_TEST(test_repair_from_elsewhere)
         if (_i)
                 ck_assert_int_eq(names_take(&elsewhere, "foo", "0123456789ab", &problem), 0);
         close(lock);
+        folders_remove();
+}
+END_TEST
+
+/* What nobody needs any more is no reason to refuse. */
+START_TEST(test_limits_do_not_count_what_is_over)
+{
+        struct record r = asked(NULL, true);
+
+        set_up();
+        folders_add("config/vmlet");
+        folders_write("config/vmlet/config.toml", "[limits]\ndisk = \"100M\"\n");
+        folders_add("run/vmlet/333333333333"); /* a temporary one that has ended */
+        folders_write(
+                "run/vmlet/333333333333/config.json",
+                "{\"id\":\"333333333333\",\"image_path\":\"/i\",\"kernel\":\"/k\",\"disk_bytes\":67108864}");
+        folders_write("run/vmlet/333333333333/running", "");
+        r.id = "0123456789ab";
+        r.disk_bytes = 64 << 20;
+        ck_assert_int_eq(settings_allow_disk(&paths, &r, &problem), 0);
+        ck_assert(!exists("run/vmlet/", "333333333333"));
+        r.disk_bytes = 128 << 20;
+        ck_assert_int_eq(settings_allow_disk(&paths, &r, &problem), -1);
         folders_remove();
 }
 END_TEST
@@ -445,6 +469,7 @@ int main(void)
                 { test_one_of_many_gets_the_name, 1 },
                 { test_repair, 1 },
                 { test_repair_from_elsewhere, 2 },
+                { test_limits_do_not_count_what_is_over, 1 },
                 { test_nothing_is_left_of_what_cannot_be_made, 1 },
                 { test_record_cut_at_every_length, 1 },
                 { test_record_refuses, 1 },
