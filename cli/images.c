@@ -100,6 +100,7 @@ static int act(const struct options *o, int nr, char **words, struct problem *p)
 
         if (paths_find(&paths, p))
                 return -1;
+        images_repair(&paths);
         if (!nr || (nr == 1 && !strcmp(words[0], "ls")))
                 return list(o, &paths, p);
         if (nr == 3 && !strcmp(words[0], "add"))

@@ -229,6 +229,7 @@ static int run(const struct cli_command *command, int argc, char **argv)
         if (r)
                 return cli_complain(command, &problem);
         store_repair(&paths);
+        images_repair(&paths);
         if (!strcmp(word, "df"))
                 r = df(&o, &paths, &problem);
         else if (!strcmp(word, "prune"))

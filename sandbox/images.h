@@ -3,8 +3,11 @@
  * Root file systems and kernels that are there on this machine.
  *
  * data/images/NAME/ holds one: `image` or `kernel`, a file or, of one that was added by --link, a symbolic
- * link. A word with a slash in it is the path of a file. What nobody added is looked for where it was
- * installed and where the scripts of the source tree leave it in the cache.
+ * link. It is filled as .new-XXXXXX and removed as .del-XXXXXX, by who holds a share of the lock on data/images
+ * meanwhile: what is called so when nobody holds one was left by a tool that was killed.
+ *
+ * A word with a slash in it is the path of a file. What nobody added is looked for where it was installed and where
+ * the scripts of the source tree leave it in the cache.
  */
 #include <stdint.h>
 
@@ -37,6 +40,9 @@ struct images_entry {
 int must_check images_list(const struct paths *paths, struct images_entry **ret, size_t *ret_nr,
                            struct problem *p);
 void images_free(struct images_entry *entries, size_t nr);
+
+/* images_repair() - take away what was left of tools that were killed, if nobody is at work. */
+void images_repair(const struct paths *paths);
 
 /* images_add() - the file @from as @name: a copy (reflinked where that can be), or with @link its path. */
 int must_check images_add(const struct paths *paths, enum images_kind kind, const char *name,

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -154,7 +155,7 @@ static int fill(const char *folder, enum images_kind kind, const char *from, boo
 
 static void drop(const char *folder)
 {
-        char path[PATH_LEN];
+        char path[PATH_LEN + 340];
 
         for (int kind = IMAGES_ROOT; kind <= IMAGES_KERNEL; kind++) {
                 snprintf(path, sizeof(path), "%s/%s", folder, kind_names[kind]);
@@ -163,11 +164,46 @@ static void drop(const char *folder)
         (void)rmdir(folder);
 }
 
+/* Return: the folder of all images with a lock on it (LOCK_SH, or LOCK_EX | LOCK_NB), or negative errno. */
+static int lock_all(const struct paths *paths, int how)
+{
+        char all[PATH_LEN];
+        cleanup(fd_closep) int fd = -1;
+
+        snprintf(all, sizeof(all), "%s/images", paths->data);
+        fd = open(all, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0 || flock(fd, how) < 0)
+                return err_new(-errno);
+        return steal_fd(&fd);
+}
+
+void images_repair(const struct paths *paths)
+{
+        cleanup(fd_closep) int lock = lock_all(paths, LOCK_EX | LOCK_NB);
+        char all[PATH_LEN], path[PATH_LEN + 320];
+        const struct dirent *e;
+        DIR *d;
+
+        if (lock < 0)
+                return;
+        snprintf(all, sizeof(all), "%s/images", paths->data);
+        d = opendir(all);
+        while (d && (e = readdir(d))) {
+                if (strncmp(e->d_name, ".new-", 5) && strncmp(e->d_name, ".del-", 5))
+                        continue;
+                snprintf(path, sizeof(path), "%s/%s", all, e->d_name);
+                drop(path);
+        }
+        if (d)
+                closedir(d);
+}
+
 int images_add(const struct paths *paths, enum images_kind kind, const char *name, const char *from,
                bool link, struct problem *p)
 {
         char all[PATH_LEN], unfinished[PATH_LEN], whole[PATH_LEN];
         cleanup(freep) char *source = NULL;
+        cleanup(fd_closep) int lock = -1;
         int r;
 
         if (!sandbox_is_name(name))
@@ -180,6 +216,7 @@ int images_add(const struct paths *paths, enum images_kind kind, const char *nam
         snprintf(whole, sizeof(whole), "%.1060s/%s", all, name);
         if (paths_make(all, p))
                 return -1;
+        lock = lock_all(paths, LOCK_SH);
         if (!mkdtemp(unfinished))
                 return problem_set(p, SANDBOX_FAILED, "cannot make a folder in %.300s: %s", all,
                                    strerror(errno));
@@ -223,19 +260,22 @@ int images_remove(const struct paths *paths, const char *name, bool force, struc
 {
         char folder[PATH_LEN], doomed[PATH_LEN];
         cleanup(freep) char *real = NULL;
+        cleanup(fd_closep) int lock = -1;
 
         if (!sandbox_is_name(name))
                 return problem_set(p, SANDBOX_FAILED, "image '%.64s' not found; vmlet images lists all",
                                    name);
         snprintf(folder, sizeof(folder), "%s/images/%s", paths->data, name);
-        snprintf(doomed, sizeof(doomed), "%s/images/.del-%s", paths->data, name);
+        snprintf(doomed, sizeof(doomed), "%s/images/.del-XXXXXX", paths->data);
+        lock = lock_all(paths, LOCK_SH);
         real = realpath(folder, NULL);
         if (!real)
                 return problem_set(p, SANDBOX_FAILED,
                                    "image '%.64s' was not added here; vmlet images lists all", name);
         if (!force && check_unused(paths, real, name, p))
                 return -1;
-        if (rename(folder, doomed) < 0)
+        /* Over an empty folder of a name that nobody else has. */
+        if (!mkdtemp(doomed) || rename(folder, doomed) < 0)
                 return problem_set(p, SANDBOX_FAILED, "cannot remove %.300s: %s", folder, strerror(errno));
         drop(doomed);
         return 0;

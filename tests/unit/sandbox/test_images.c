@@ -3,8 +3,14 @@
  */
 #include "sandbox/images.h"
 
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/unit/run.h"
@@ -58,10 +64,74 @@ START_TEST(test_images)
 }
 END_TEST
 
+static unsigned nr_rests(void)
+{
+        char path[PATHS_MAX + 16];
+        const struct dirent *e;
+        unsigned n = 0;
+        DIR *d;
+
+        snprintf(path, sizeof(path), "%s/images", paths.data);
+        d = opendir(path);
+        while (d && (e = readdir(d)))
+                n += !strncmp(e->d_name, ".new-", 5) || !strncmp(e->d_name, ".del-", 5);
+        if (d)
+                closedir(d);
+        return n;
+}
+
+/* A child that adds @from and is ended by its signal in the middle of the copy. */
+static void add_and_be_killed(const char *from)
+{
+        const struct rlimit little = { .rlim_cur = 4096, .rlim_max = 4096 }, none = { 0 };
+        int status = 0;
+        pid_t pid = fork();
+
+        if (!pid) {
+                (void)signal(SIGXFSZ, SIG_DFL);
+                (void)setrlimit(RLIMIT_CORE, &none);
+                (void)setrlimit(RLIMIT_FSIZE, &little);
+                _exit(!images_add(&paths, IMAGES_ROOT, "box", from, false, &problem));
+        }
+        ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+        ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGXFSZ);
+}
+
+START_TEST(test_rests_of_tools_that_were_killed)
+{
+        char from[600], path[PATHS_MAX + 16];
+        int at_work;
+
+        set_up();
+        snprintf(from, sizeof(from), "%s/rootfs", folders_top);
+        folders_write("rootfs", "x");
+        ck_assert_int_eq(truncate(from, 1 << 20), 0);
+        images_repair(&paths); /* there is no folder yet */
+        add_and_be_killed(from);
+        ck_assert_uint_eq(nr_rests(), 1);
+        snprintf(path, sizeof(path), "%s/images", paths.data);
+        at_work = open(path, O_RDONLY | O_DIRECTORY);
+        ck_assert_int_eq(flock(at_work, LOCK_SH), 0);
+        images_repair(&paths); /* it may be that one's */
+        ck_assert_uint_eq(nr_rests(), 1);
+        ck_assert_int_eq(images_add(&paths, IMAGES_ROOT, "box", from, false, &problem), 0);
+        folders_add(
+                "data/vmlet/images/.del-box"); /* of one that was removed before, by an older tool, and killed */
+        folders_write("data/vmlet/images/.del-box/image", "x");
+        ck_assert_int_eq(images_remove(&paths, "box", false, &problem), 0);
+        close(at_work);
+        ck_assert_uint_eq(nr_rests(), 2);
+        images_repair(&paths);
+        ck_assert_uint_eq(nr_rests(), 0);
+        folders_remove();
+}
+END_TEST
+
 int main(void)
 {
         const struct run_test tests[] = {
                 { test_images, 1 },
+                { test_rests_of_tools_that_were_killed, 1 },
         };
 
         return run_loop_tests("images", tests, array_size(tests));
