@@ -192,6 +192,10 @@ def test_processor_limit_is_held_or_told(user):
         assert p.line() == b'up\n'
         pid = user.monitors()[0]
         group = pathlib.Path(f'/proc/{pid}/cgroup').read_text()
+        if not os.geteuid():
+            folder = pathlib.Path('/sys/fs/cgroup' + re.search('0::(/vmlet/.*)', group)[1])
+            assert {name: (folder / name).read_text().strip() for name in ('cpu.max', 'cpu.weight', 'memory.max')} == \
+                {'cpu.max': '50000 100000', 'cpu.weight': '50', 'memory.max': str((64 + 128) << 20)}
         out, err = p.communicate(timeout=60)
         assert p.returncode == 0, (out, err)
     if os.geteuid():
@@ -200,6 +204,26 @@ def test_processor_limit_is_held_or_told(user):
         assert err == b'' and '0::/vmlet/' in group
         name = re.search('0::/vmlet/(.*)', group)[1]
         assert not pathlib.Path('/sys/fs/cgroup/vmlet', name).exists()
+
+
+def test_disk_rate_is_held(user):
+    """A bucket that is full at first, then 2 MiB a second; the file system writes a little of its own."""
+    script = 'read a x </proc/uptime; dd if=/dev/zero of=/big bs=1M count=10 conv=fsync 2>/dev/null; read b x </proc/uptime; echo $a $b'
+    took = []
+    for rate in ([], ['--disk-rate', 'bw=2M']):
+        before, after = map(float, user.ok('run', '--rm', '-m', '64M', '--disk', '64M', *rate, user.image, 'sh', '-c', script).split())
+        took.append(after - before)
+    assert took[0] < 3 < took[1] < 8, took
+
+
+@pytest.mark.parametrize('most', [20, 60])
+def test_processes_are_limited(user, most):
+    status, out, err = user('run', '--rm', '-m', '64M', '--pids-limit', most, user.image, 'sh', '-c',
+                            'for i in $(seq 40); do sleep 100 & echo $i; done; echo all')
+    if most > 40:
+        assert (status, out.splitlines()[-1], err) == (0, 'all', '')
+    else:
+        assert status and "can't fork" in err and most - 5 < len(out.splitlines()) < most, (out, err)
 
 
 def test_images(user):
