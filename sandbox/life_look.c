@@ -7,6 +7,7 @@
 #include "sandbox/life.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -125,6 +126,43 @@ static void look_alive(const struct sandbox *s, struct report *r)
                 r->status->state = LIFE_ENDING;
 }
 
+/* The last line of its log, if it is that of assert_fail(). */
+static bool read_bug(const struct sandbox *s, char *ret, size_t size)
+{
+        char path[SANDBOX_FOLDER_MAX + 16], text[600] = "", *line;
+        cleanup(fd_closep) int fd = -1;
+        ssize_t n;
+
+        snprintf(path, sizeof(path), "%s/vmm.log", s->folder);
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        if (fd < 0)
+                return false;
+        if (lseek(fd, -(off_t)(sizeof(text) - 1), SEEK_END) < 0)
+                (void)lseek(fd, 0, SEEK_SET); /* it is shorter */
+        n = read(fd, text, sizeof(text) - 1);
+        while (n > 0 && text[n - 1] == '\n')
+                text[--n] = 0;
+        line = strrchr(text, '\n');
+        line = line ? line + 1 : text;
+        if (strncmp(line, "vmlet: bug: ", 12))
+                return false;
+        copy_text(ret, size, line + 7);
+        return true;
+}
+
+static void explain_kill(const struct sandbox *s, char *ret, size_t size)
+{
+        char bug[200];
+
+        if (limits_killed(s))
+                snprintf(ret, size, "the host's kernel killed its monitor for want of memory");
+        else if (read_bug(s, bug, sizeof(bug)))
+                snprintf(ret, size, "its monitor ended itself: %s", bug);
+        else
+                snprintf(ret, size, "its monitor was killed, by somebody or for want of memory%s%s",
+                         s->temporary ? "" : ": see vmlet logs --monitor ", s->temporary ? "" : s->id);
+}
+
 /* exit.json was there, or nothing was although it had been started. */
 static void look_ended(const struct sandbox *s, struct report *r, int read)
 {
@@ -135,10 +173,10 @@ static void look_ended(const struct sandbox *s, struct report *r, int read)
         if (read < 0) {
                 status->state = LIFE_KILLED;
                 status->code = SANDBOX_FAILED;
-                snprintf(status->reason, sizeof(status->reason), "%s",
-                         read == -EPROTO    ? "its exit.json is damaged"
-                         : limits_killed(s) ? "the host's kernel killed its monitor for want of memory"
-                                            : "its monitor was killed, by somebody or for want of memory");
+                if (read == -EPROTO)
+                        snprintf(status->reason, sizeof(status->reason), "its exit.json is damaged");
+                else
+                        explain_kill(s, status->reason, sizeof(status->reason));
                 return;
         }
         status->state = as_it_should ? LIFE_EXITED : LIFE_FAILED;

@@ -215,7 +215,7 @@ def test_monitor_killed(user):
     box = user.start(command=('sleep', '1000'))
     os.kill(user.monitors()[0], signal.SIGKILL)
     state = user.wait_state(box, 'killed')
-    assert 'killed' in state['reason'] and state['exit_code'] == 125
+    assert 'killed' in state['reason'] and f'logs --monitor {box}' in state['reason'] and state['exit_code'] == 125
     assert user.ok('wait', box) == '125\n'
     assert 'killed' in user.ok('ps', '-a')
     user.ok('start', box)                                       # and it can be started again

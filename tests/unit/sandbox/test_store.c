@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "sandbox/disk.h"
+#include "sandbox/life.h"
 #include "sandbox/lock.h"
 #include "sandbox/names.h"
 #include "sandbox/settings.h"
@@ -205,6 +206,36 @@ START_TEST(test_repair_from_elsewhere)
         if (_i)
                 ck_assert_int_eq(names_take(&elsewhere, "foo", "0123456789ab", &problem), 0);
         close(lock);
+        folders_remove();
+}
+END_TEST
+
+/* Of a monitor that is gone without an exit file, its log's last line is told if it is an assertion's. */
+START_TEST(test_bug_of_a_monitor_is_told)
+{
+        static const char *const logs[] = {
+                "",
+                "\n",
+                "vmlet: bug: 'x' does not hold (y.c:1)\nanother line\n",
+                "a line\nvmlet: bug: 'x' does not hold (y.c:1)\n",
+                "vmlet: bug: 'x' does not hold (y.c:1)",
+        };
+        struct life_status status;
+        char below[64];
+
+        set_up();
+        ck_assert_int_eq(make(NULL, false), 0);
+        close(lock);
+        snprintf(below, sizeof(below), "data/vmlet/sandboxes/%s/state.json", sandbox.id);
+        folders_write(below, "{\"started_ns\": 1}");
+        snprintf(below, sizeof(below), "data/vmlet/sandboxes/%s/vmm.log", sandbox.id);
+        for (size_t i = 0; i < array_size(logs); i++) {
+                folders_write(below, logs[i]);
+                life_look(&sandbox, &status);
+                ck_assert_int_eq(status.state, LIFE_KILLED);
+                ck_assert_ptr_nonnull(
+                        strstr(status.reason, i < 3 ? "see vmlet logs" : "bug: 'x' does not hold (y.c:1)"));
+        }
         folders_remove();
 }
 END_TEST
@@ -470,6 +501,7 @@ int main(void)
                 { test_repair, 1 },
                 { test_repair_from_elsewhere, 2 },
                 { test_limits_do_not_count_what_is_over, 1 },
+                { test_bug_of_a_monitor_is_told, 1 },
                 { test_nothing_is_left_of_what_cannot_be_made, 1 },
                 { test_record_cut_at_every_length, 1 },
                 { test_record_refuses, 1 },
