@@ -144,7 +144,7 @@ static int run_unpause(const struct cli_command *command, int argc, char **argv)
 
 static const struct cli_option stop_options[] = {
         { 't', "time", CLI_TEXT, "SECONDS", offsetof(struct options, time),
-          "how long the guest may take before it is ended (10); also 500ms, 5m" },
+          "for its processes to end after SIGTERM (10); also 500ms, 5m" },
         { 0 },
 };
 static const struct cli_option rm_options[] = {

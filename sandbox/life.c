@@ -27,7 +27,8 @@
 #include "vmm/base/cleanup.h"
 
 #define KILL_MS  10000 /* the kernel frees the guest's memory meanwhile */
-#define EXTRA_MS 2000  /* beside the grace: the monitor's own way out */
+#define EXTRA_MS 2000  /* the monitor's own way out */
+#define LAST_MS  5000  /* what it gives a guest beside the grace: LAST_NS of vmm/control.c */
 
 static int open_process(pid_t pid)
 {
@@ -107,7 +108,7 @@ int life_stop(const struct sandbox *s, uint64_t grace_ms, struct problem *p)
         snprintf(line, sizeof(line), "stop %" PRIu64, grace_ms);
         if (monitor_ask(s, line, NULL, &ignored))
                 (void)syscall(SYS_pidfd_send_signal, pidfd, SIGTERM, NULL, 0);
-        if (!wait_gone(pidfd, (int)grace_ms + EXTRA_MS))
+        if (!wait_gone(pidfd, (int)grace_ms + LAST_MS + EXTRA_MS))
                 return 0;
         return end(s, pidfd, p);
 }

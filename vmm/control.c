@@ -23,8 +23,8 @@
 #include "vmm/status.h"
 
 #define NS_PER_MS 1000000u
-/* After the guest's SIGKILL: its disks are written back. Less than EXTRA_MS of sandbox/life.c, who then ends us. */
-#define LAST_NS 1500000000ull
+/* After the guest's SIGKILL: its disks are written back. sandbox/life.c counts on it. */
+#define LAST_NS 5000000000ull
 
 const char *const control_state_names[CONTROL_NR_STATES] = { "starting", "running", "paused", "ending" };
 const char *const control_event_names[CONTROL_NR_EVENTS] = { "ready", "paused", "resumed", "stopping" };
