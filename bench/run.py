@@ -81,6 +81,8 @@ def main():
     print(f"  at most {LIMIT} with a static command: {'holds' if ratios['static'] <= LIMIT else 'does NOT hold'}")
     measure.write_json(pathlib.Path(os.environ['LAB_OUT']) / 'run.json',
                        {'bench': 'run', 'where': args.where, 'unit': where.unit, 'costs': costs, 'ratios': ratios})
+    if ratios['static'] > LIMIT:
+        raise measure.Failure(f'the ratio is more than {LIMIT}')
 
 
 if __name__ == '__main__':

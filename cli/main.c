@@ -53,9 +53,14 @@ static const struct cli_command *find(const char *word)
 
 static int finish(int status)
 {
-        if (!fflush(stdout))
+        bool failed = ferror(stdout); /* of an earlier write, whose reason is gone */
+
+        if (fflush(stdout))
+                fprintf(stderr, "vmlet: cannot write: %s\n", strerror(errno));
+        else if (failed)
+                fprintf(stderr, "vmlet: cannot write all of the output\n");
+        else
                 return status;
-        fprintf(stderr, "vmlet: cannot write: %s\n", strerror(errno));
         return CLI_FAILED;
 }
 

@@ -113,7 +113,7 @@ def test_names(user):
     assert user.ok('help', 'run') == user.ok('run', '--help')
     with open('/dev/full', 'wb') as full:
         tool = user.popen('ps', stdout=full)
-        assert 'cannot write: No space left' in tool.communicate()[1].decode() and tool.returncode == 125
+        assert 'vmlet: cannot write' in tool.communicate()[1].decode() and tool.returncode == 125
 
 
 def test_what_has_killed_it(user):
