@@ -422,7 +422,9 @@ START_TEST(test_many_orphans_die_at_once)
         unsigned n;
 
         begin();
-        run("exec >/dev/null; i=0; while [ $i -lt 200 ]; do sleep 4321 & i=$((i+1)); done");
+        send_exec(5, PROTOCOL_EXEC_KEEP, NULL,
+                  "exec >/dev/null 2>&1; i=0; while [ $i -lt 200 ]; do sleep 4321 & i=$((i+1)); done");
+        finish(5);
         ck_assert_int_eq(kill(engine.pid, SIGSTOP), 0);
         n = list_children(pids);
         ck_assert_uint_ge(n, 100);
