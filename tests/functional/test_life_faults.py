@@ -422,6 +422,21 @@ def test_a_stuck_sandbox_is_told_from_a_paused_one(user):
     assert user.state(box)['agent'] is None
 
 
+def test_a_guest_that_starves_its_agent(user, image):
+    """The monitor answers and the agent does not: its only processor is a process's that yields to nobody."""
+    starve = 'import os\n' \
+             'open("/proc/sys/kernel/sched_rt_runtime_us", "w").write("-1")\n' \
+             'os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(99))\n' \
+             'while True: pass\n'
+    box = user.ok('run', '-d', '-m', '128M', '--disk', 'none', image, 'python3', '-c', starve).strip()
+    health_becomes(user, box, ('stuck',))
+    assert user.state(box)['state'] == 'running'
+    assert 'running' in user.ok('ps')
+    assert 'does not answer' in user.fails('cp', f'{box}:/etc/passwd', '/tmp')
+    user.ok('kill', box)
+    assert user.ok('wait', box) == '137\n'
+
+
 @pytest.mark.slow
 def test_a_command_in_a_stuck_sandbox_ends(user):
     stuck = user.start('--name', 'stuck', command=('sleep', '1000'))

@@ -75,12 +75,9 @@ static struct mmio *to_mmio(struct virtio_transport *t)
 
 static void interrupt(struct mmio *m, uint32_t cause)
 {
-        /*
-         * What was told and not acknowledged yet is enough: the driver looks at the rings after its acknowledgement
-         * (virtio 1.2, 4.2.3.3), which comes after this. Pairs with the acknowledgement in write_register().
-         */
-        if (!(atomic_fetch_or_explicit(&m->interrupt_status, cause, memory_order_acq_rel) & cause))
-                irq_raise(m->irq);
+        atomic_fetch_or_explicit(&m->interrupt_status, cause, memory_order_release);
+        /* Also if the last one is not acknowledged: the line is an edge, which is lost while a driver has it masked. */
+        irq_raise(m->irq);
 }
 
 static void notify_queue(struct virtio_transport *t, unsigned qi)
