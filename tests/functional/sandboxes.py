@@ -12,7 +12,7 @@ import pytest
 
 PATIENCE = 120
 APPLETS = ('sh', 'cat', 'echo', 'sleep', 'true', 'false', 'touch', 'ls', 'kill', 'hostname', 'sync', 'dd', 'head', 'yes', 'seq',
-           'nproc', 'id', 'pwd', 'env', 'grep', 'mount', 'df', 'test', 'rm', 'date', 'stty', 'tty')
+           'nproc', 'wc', 'awk', 'tr', 'id', 'pwd', 'env', 'grep', 'mount', 'df', 'test', 'rm', 'date', 'stty', 'tty')
 
 
 class Process(subprocess.Popen):
