@@ -29,8 +29,24 @@ static int move_folder(const struct protocol_file *req, const struct stat *st)
         r = file_copy_folder(req, st, t.dir, t.now, true);
         if (!r)
                 r = file_temporary_finish(&t, exclusive);
-        if (r)
+        if (r) {
+                (void)!fchmodat(t.dir, t.now, 0700,
+                                0); /* it may have its own mode already, without a way in */
                 file_temporary_abandon(&t);
+        }
+        return r;
+}
+
+/* May the name of @path go away? */
+static int check_source(const char *path)
+{
+        const char *name;
+        int dir = file_split(path, &name), r;
+
+        if (dir < 0)
+                return dir;
+        r = faccessat(dir, ".", W_OK | X_OK, 0) ? -errno : 0;
+        close(dir);
         return r;
 }
 
@@ -40,11 +56,17 @@ static int move_folder(const struct protocol_file *req, const struct stat *st)
 static int move(struct child *c, const struct protocol_file *req)
 {
         struct protocol_file source = *req;
-        struct stat st;
+        struct stat st, there;
         int r;
 
         if (lstat(req->path, &st))
                 return -errno;
+        /* Two mounts of one file system: to the kernel another one, and the copy would replace its own source. */
+        if (!lstat(req->to, &there) && there.st_dev == st.st_dev && there.st_ino == st.st_ino)
+                return req->flags & PROTOCOL_FILE_EXCLUSIVE ? -EEXIST : 0;
+        r = check_source(req->path);
+        if (r)
+                return r;
         r = S_ISDIR(st.st_mode) ? move_folder(req, &st) : file_copy(c, req);
         source.flags = PROTOCOL_FILE_RECURSIVE;
         return r ? r : file_remove(c, &source);

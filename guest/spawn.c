@@ -26,6 +26,9 @@
 #include "guest/terminal.h"
 #include "guest/user.h"
 
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
 #ifndef SYS_clone3
 #define SYS_clone3 435
 #endif
@@ -36,7 +39,7 @@
 
 #define STACK_SIZE (16u << 10) /* of the child until it is another program: a path and some frames */
 #define LOOK_MS    50u
-#define BEGIN_MS   20000u    /* a disk that is throttled may need seconds; clients begin to ask after 30 s */
+#define BEGIN_MS   4000u     /* a throttled disk may need seconds; who is to power off has 5 */
 #define TIMEOUT_MS 500u      /* a command that may run for less has this long to begin */
 #define BURY_NS    200000000 /* what was killed is gone in less, unless its file system keeps it */
 #define PLACES_MAX 8u        /* more do not hang by accident; those that are not needed are not touched */
@@ -117,7 +120,7 @@ static bool be_ordinary(struct plan *plan)
         setpriority(PRIO_PROCESS, 0, 0);
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, NULL);
-        if (req->has_tty && ioctl(plan->out, TIOCSCTTY, 0)) {
+        if (req->has_tty && ioctl(1, TIOCSCTTY, 0)) {
                 fail(plan, STAGE_TERMINAL);
                 return false;
         }
@@ -148,7 +151,7 @@ static bool find_user(struct plan *plan)
         }
         plan->path = environment_finish(plan->env, plan->nr_env, plan->user->home);
         if (plan->req->has_tty && plan->user->uid)
-                (void)!fchown(plan->out, plan->user->uid, (gid_t)-1);
+                (void)!fchown(1, plan->user->uid, (gid_t)-1);
         return true;
 }
 
@@ -163,6 +166,8 @@ static noreturn void child(struct plan *plan)
         dup2(plan->in, 0);
         dup2(plan->out, 1);
         dup2(plan->err, 2);
+        /* Not left to execve(): one that hangs before it would keep ends of others' pipes and connections. */
+        syscall(SYS_close_range, 3, ~0u, 0);
         if (find_user(plan) && be_ordinary(plan)) {
                 if (*plan->req->user && !become(plan->user)) {
                         fail(plan, STAGE_USER);

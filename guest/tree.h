@@ -40,7 +40,7 @@ enum {                            /* flags */
                                      set-id bits */
        TREE_PRIVILEGED = 1u << 4, /* unpack: devices, set-id bits and all attributes too. Never on a host:
                                      what comes out of a guest is hostile */
-       TREE_WHOLE = 1u << 5,      /* pack: -EBUSY where else another file system is left out */
+       TREE_WHOLE = 1u << 5,      /* pack: an error where else another file system or a socket is left out */
 };
 
 /* Return: 0 or a negative errno, which ends the packing. TREE_HEADROOM bytes before @bytes are free. */

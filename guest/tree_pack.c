@@ -356,7 +356,7 @@ static int put_entry(struct tree_pack *p, const struct walk_entry *e, const stru
         int r = 0;
 
         if (!h.kind)
-                return 0;
+                return p->flags & TREE_WHOLE ? -EOPNOTSUPP : 0;
         if (h.kind != TAR_DIR && st->st_nlink > 1) {
                 const char *first = find_link(p, st, &h.name);
 

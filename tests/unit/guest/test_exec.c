@@ -2,6 +2,7 @@
  * Execs in the agent's engine: readers that come and go, terminals, limits, logs, and requests in the wrong
  * state. There are no control groups here: what needs them is tested in real guests.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -684,6 +685,34 @@ static void expect_late(uint32_t id, const struct protocol_exec_request *req)
 }
 
 /* Folders, programs and the list of users on a file system that does not answer: the agent does. */
+/* Children of the engine have their three and no others' descriptors. Return: how many children have any. */
+static unsigned check_descriptors(void)
+{
+        char path[64];
+        unsigned found = 0;
+        FILE *f;
+        pid_t pid;
+
+        snprintf(path, sizeof(path), "/proc/%d/task/%d/children", engine.pid, engine.pid);
+        f = fopen(path, "re");
+        ck_assert_ptr_nonnull(f);
+        while (fscanf(f, "%d", &pid) == 1) {
+                unsigned n = 0;
+                DIR *d;
+
+                snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+                d = opendir(path);
+                while (d && readdir(d))
+                        n++;
+                if (d)
+                        closedir(d);
+                ck_assert_uint_le(n, 2 + 3);
+                found += n > 2;
+        }
+        fclose(f);
+        return found;
+}
+
 START_TEST(test_hung_on_its_way)
 {
         static char program[64];
@@ -714,6 +743,7 @@ START_TEST(test_hung_on_its_way)
         server = take_requests(fd);
         for (uint32_t id = 3; id < 11; id++)
                 expect_late(id, id % 2 ? &there : &it);
+        ck_assert_uint_gt(check_descriptors(), 0);
         send_exec(11, 0, &it, NULL);
         expect_error(11, PROTOCOL_FAULT_SYSTEM); /* and at once */
         ck_assert_uint_eq(c.error.host_errno, 0);

@@ -292,6 +292,42 @@ class Operations(unittest.TestCase):
                 self.assertEqual(got, real)
                 self.assertEqual((tell(self.dir / 'from'), tell(other / 'to')), (tell(self.dir / 'a'), tell(self.dir / 'b')))
 
+    def test_rename_through_another_mount(self):
+        """To the kernel it is another file system; the file is the same, and stays."""
+        for name in ('data', 'bound'):
+            (self.dir / name).mkdir()
+        (self.dir / 'data/f').write_bytes(b'f')
+        bound = self.at('bound')
+        if subprocess.run(['mount', '--bind', self.at('data'), bound], check=False, stderr=subprocess.DEVNULL).returncode:
+            self.skipTest('needs mount')
+        try:
+            self.f.file(RENAME, self.at('data', 'f'), f'{bound}/f')
+            with self.assertRaises(Refused) as refused:
+                self.f.file(RENAME, self.at('data', 'f'), f'{bound}/f', flags=EXCLUSIVE)
+            self.assertEqual(refused.exception.errno, errno.EEXIST)
+            self.assertEqual((self.dir / 'data/f').read_bytes(), b'f')
+            self.f.file(RENAME, self.at('data', 'f'), f'{bound}/g')
+            self.assertEqual([p.name for p in (self.dir / 'data').iterdir()], ['g'])
+        finally:
+            subprocess.run(['umount', bound], check=True)
+
+    def test_rename_from_where_nothing_may_go(self):
+        """What was at the target is still there."""
+        other = self.other_file_system()
+        (self.dir / 'ro').mkdir()
+        (self.dir / 'ro/f').write_bytes(b'new')
+        (other / 'f').write_bytes(b'old')
+        if subprocess.run(['mount', '--bind', '-o', 'ro', self.at('ro'), self.at('ro')], check=False, stderr=subprocess.DEVNULL).returncode or \
+                subprocess.run(['mount', '-o', 'remount,bind,ro', self.at('ro')], check=False, stderr=subprocess.DEVNULL).returncode:
+            self.skipTest('needs mount')
+        try:
+            with self.assertRaises(Refused) as refused:
+                self.f.file(RENAME, self.at('ro', 'f'), str(other / 'f'))
+            self.assertEqual(refused.exception.errno, errno.EROFS)
+            self.assertEqual((other / 'f').read_bytes(), b'old')
+        finally:
+            subprocess.run(['umount', self.at('ro')], check=True)
+
     def test_rename_what_does_not_move(self):
         """A disk that is full, and one that is mounted in the folder: all is as it was."""
         other = self.other_file_system()
@@ -320,7 +356,8 @@ class Operations(unittest.TestCase):
             (self.dir / f'd/{n}/f').touch()
         f = self.open()
         f.send(FILE, request(RENAME, self.at('d'), f'{other}/d'))
-        while not list(other.iterdir()):
+        end = time.monotonic() + 20
+        while not list(other.iterdir()) and time.monotonic() < end:
             time.sleep(0.001)
         f.close()
         end = time.monotonic() + 20
