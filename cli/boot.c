@@ -143,6 +143,14 @@ static int after_command(const struct boot *b, const struct launch *l, int statu
         return strcmp(ended.reason, "lifetime") ? status : explain_end(b, p);
 }
 
+static bool is_told(const struct sandbox *s)
+{
+        char path[SANDBOX_FOLDER_MAX + 16];
+
+        snprintf(path, sizeof(path), "%s/exit.json", s->folder);
+        return !access(path, F_OK);
+}
+
 /*
  * The command has ended, was left, or never began. What is temporary leaves nothing, unless somebody waits for its
  * end: he removes it, or the next tool does.
@@ -158,8 +166,8 @@ static int end(const struct boot *b, const struct launch *l, int begun, int stat
                 kill_monitor(b, l);
         else
                 status = after_command(b, l, status, p);
-        if (status >= 0 && b->record->temporary && !alone)
-                life_write_end(b->sandbox, status);
+        if (b->record->temporary && !alone && (status >= 0 || !is_told(b->sandbox)))
+                life_write_end(b->sandbox, status < 0 ? p->status : status);
         tell_end(b, status, alone, p);
         if (alone || (b->record->temporary && lock_shut(begun)))
                 store_drop(b->paths, b->sandbox);

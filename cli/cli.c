@@ -248,10 +248,12 @@ void cli_help(const struct cli_command *command)
 
 int cli_complain(const struct cli_command *command, const struct problem *problem)
 {
-        char text[sizeof(problem->text)];
+        char text[sizeof(problem->text)], line[sizeof(text) + 64];
 
         /* Words of the user, and names of files: one line, and nothing that acts on a terminal. */
         text_printable(problem->text, strlen(problem->text), text, sizeof(text));
-        fprintf(stderr, "vmlet%s%s: %s\n", command ? " " : "", command ? command->name : "", text);
+        snprintf(line, sizeof(line), "vmlet%s%s: %s\n", command ? " " : "", command ? command->name : "",
+                 text);
+        fputs(line, stderr); /* in one piece: others may write to the same file */
         return problem->status;
 }

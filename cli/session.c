@@ -143,7 +143,11 @@ static void on_error(struct session *s, const struct agent_event *event)
         if (event->of == PROTOCOL_RESIZE ||
             (event->of == PROTOCOL_SIGNAL && event->error.code == PROTOCOL_FAULT_NO_PROCESS))
                 return; /* it and the end have crossed */
-        (void)!link_explain(&event->error, s->problem);
+        if (event->of == PROTOCOL_EXEC && s->config->timeout_ms && event->error.host_errno == ETIMEDOUT)
+                (void)!problem_set(s->problem, TIMED_OUT,
+                                   "the time limit has passed before the command began");
+        else
+                (void)!link_explain(&event->error, s->problem);
         loop_stop(s->loop);
 }
 

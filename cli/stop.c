@@ -67,6 +67,9 @@ static int remove_it(const struct paths *paths, struct sandbox *s, void *options
                 if (is_removed_by_its_tool(s))
                         return 0;
                 events_tell_end(paths, s);
+        } else if (s->temporary && lock_is_attended(s->folder)) {
+                return problem_set(p, CLI_FAILED,
+                                   "sandbox %s: the tool that runs it is to remove it; or use rm -f", s->id);
         }
         return store_remove(paths, s, p);
 }

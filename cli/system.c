@@ -197,8 +197,8 @@ static int prune(const struct options *o, const struct paths *paths, struct prob
 
                 if (sandbox_at(paths, entries[i].id, entries[i].temporary, &s, p))
                         return -1;
-                /* The tool that watches it is about to. */
-                if (s.temporary && lock_is_attended(s.folder))
+                /* The tool that watches it is about to, or who waits for its end. */
+                if (s.temporary && (lock_is_attended(s.folder) || lock_is_waited(s.folder)))
                         continue;
                 if (!store_remove(paths, &s, &running))
                         puts(s.id);

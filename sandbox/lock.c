@@ -105,6 +105,13 @@ bool lock_is_attended(const char *folder)
         return fd >= 0 && is_held(fd, ATTENDED);
 }
 
+bool lock_is_waited(const char *folder)
+{
+        cleanup(fd_closep) int fd = open_it(folder, O_RDONLY);
+
+        return fd >= 0 && is_held(fd, WAITED);
+}
+
 int lock_wait(const char *folder, int *ret_fd)
 {
         cleanup(fd_closep) int fd = open_it(folder, O_RDONLY);

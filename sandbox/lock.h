@@ -30,6 +30,7 @@ void lock_mark(int fd);
 /* lock_is_orphan() - neither marked nor locked; whether it runs, and has a command, is another question. */
 bool lock_is_orphan(const char *folder);
 bool lock_is_attended(const char *folder);
+bool lock_is_waited(const char *folder); /* see below */
 
 /*
  * Those who wait for the end of a temporary sandbox need what it leaves: each holds a share of a third lock.

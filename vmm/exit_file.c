@@ -12,9 +12,11 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -35,7 +37,9 @@ static struct {
         { .number = SIGBUS, .name = "SIGBUS" },   { .number = SIGILL, .name = "SIGILL" },
         { .number = SIGFPE, .name = "SIGFPE" },
 };
-static const struct exit_file *volatile of_crash; /* NULL: none */
+/* Who takes it tells: the thread that crashes first, or exit_file_write(). NULL: none, or taken. */
+static _Atomic(const struct exit_file *) of_crash;
+static atomic_int teller; /* the thread that tells of its crash */
 
 static char *put_text(char *at, const char *text)
 {
@@ -79,9 +83,13 @@ static void write_crash(const struct exit_file *file, int sig, const char *name)
 
 static void on_crash(int sig)
 {
-        const struct exit_file *file = of_crash;
+        const struct exit_file *file = atomic_exchange(&of_crash, NULL);
+        int self = (int)syscall(SYS_gettid), other = 0;
 
-        of_crash = NULL;
+        /* Another thread is telling, and then ends the process. One that crashes again while it tells just goes. */
+        if (!atomic_compare_exchange_strong(&teller, &other, self) && other != self)
+                for (;;)
+                        pause();
         for (unsigned i = 0; i < array_size(crashes); i++) {
                 if (crashes[i].number != sig)
                         continue;
@@ -97,7 +105,7 @@ static void catch_crashes(const struct exit_file *file)
         static bool caught;
         struct sigaction action = { .sa_handler = on_crash };
 
-        of_crash = file;
+        atomic_store(&of_crash, file);
         for (unsigned i = 0; !caught && i < array_size(crashes); i++)
                 (void)sigaction(crashes[i].number, &action, &crashes[i].before);
         caught = true;
@@ -176,7 +184,9 @@ void exit_file_write(const struct exit_file *file, int status, const char *words
 {
         if (file->folder < 0)
                 return;
-        of_crash = NULL; /* what comes from now on is not what the VM ended by */
+        /* What comes from now on is not what the VM ended by; what came before is being told. */
+        if (!atomic_exchange(&of_crash, NULL))
+                return;
         if (!write_beside(file, status, words, report) &&
             !renameat(file->folder, file->beside, file->folder, file->name))
                 return;
@@ -186,7 +196,8 @@ void exit_file_write(const struct exit_file *file, int status, const char *words
 
 void exit_file_close(struct exit_file *file)
 {
-        if (of_crash == file)
-                of_crash = NULL;
+        const struct exit_file *ours = file;
+
+        (void)atomic_compare_exchange_strong(&of_crash, &ours, NULL);
         fd_closep(&file->folder);
 }

@@ -7,8 +7,8 @@
  *
  * reason: "lifetime" when that asked for the end, else words for a person. main: how the main command ended
  * ({"kind":"exited","value":0,…}), or null when none told. ended_ns: since 1970. For a monitor
- * that a bug of its own ended the status is 128 + the signal and the name "crashed"; one that was killed leaves
- * no file. Main thread.
+ * that a bug of its own ended the status is 128 + the signal and the name "crashed"; one that was killed, or
+ * had no stack left, leaves no file. Main thread.
  */
 #include <limits.h>
 #include <stdbool.h>

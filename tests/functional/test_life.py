@@ -213,7 +213,7 @@ def test_disk_rate_is_held(user):
     for rate in ([], ['--disk-rate', 'bw=2M']):
         before, after = map(float, user.ok('run', '--rm', '-m', '64M', '--disk', '64M', *rate, user.image, 'sh', '-c', script).split())
         took.append(after - before)
-    assert took[0] < 3 < took[1] < 8, took
+    assert took[1] > 3 and took[1] > took[0] + 2, took
 
 
 @pytest.mark.parametrize('most', [20, 60])

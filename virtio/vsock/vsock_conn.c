@@ -47,7 +47,7 @@ static void discard_unread(int fd)
 void vsock_conn_fini(struct vsock_conn *c, struct loop *loop)
 {
         loop_remove(loop, &c->ev);
-        if (c->ev.fd >= 0 && c->guest_sent && !c->hup)
+        if (c->ev.fd >= 0 && c->guest_sent)
                 discard_unread(c->ev.fd);
         fd_closep(&c->ev.fd);
         free(c->ring);
