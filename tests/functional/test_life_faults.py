@@ -367,6 +367,23 @@ def test_end_of_a_temporary_one_is_waited_for(user, options):
     assert code == 3 and user.left() == []
 
 
+def test_a_temporary_one_is_its_tools(user):
+    """It has ended, and the tool that is to tell its end is held up: nobody else removes it but by force."""
+    with user.popen('run', '--rm', '-m', '64M', '--name', 'box', user.image, 'sh', '-c', 'echo up; sleep 1000') as tool:
+        tool.line()
+        os.kill(tool.pid, signal.SIGSTOP)
+        for pid in user.monitors():
+            os.kill(pid, signal.SIGKILL)
+        while user.monitors():
+            time.sleep(0.1)
+        assert 'is to remove it' in user.fails('rm', 'box')
+        user.ok('system', 'prune', '--force')
+        assert user.left()
+        os.kill(tool.pid, signal.SIGCONT)
+        assert tool.wait(PATIENCE) == 125
+    assert len(ends(user)) == 1 and user.left() == []
+
+
 def test_disk_of_a_temporary_one(user):
     """It is not in the runtime folder, which is the host's memory, and goes with its sandbox however that ends."""
     for how in ('ends', 'killed', 'host restarts'):
