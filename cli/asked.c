@@ -178,7 +178,7 @@ static int read_command(struct asked *a, char **argv, int nr, struct problem *p)
 {
         bool wants_shell = !nr && a->interactive && a->tty;
         const char *const *from = wants_shell ? shell : (const char *const *)argv;
-        const char *line[4];
+        const char *line[4] = { NULL };
 
         if (a->line) {
                 if (asked_line(argv, nr, line, p))

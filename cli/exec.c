@@ -195,7 +195,7 @@ static int run(const struct cli_command *command, int argc, char **argv)
 {
         cleanup(exec_options_fini) struct exec_options o = { 0 };
         cleanup(wanted_fini) struct wanted w = { 0 };
-        const char *line[4];
+        const char *line[4] = { NULL };
         struct problem problem = { 0 };
         int rest = 0, first = 0, status;
         int r = cli_parse(command, argc, argv, &o, &rest, &problem);
