@@ -6,7 +6,8 @@
 #include "guest/settings.h"
 
 /*
- * network_up() - the first device, with the addresses of "vmlet.net4=" and "vmlet.net6=" and the gateway as route and resolver
+ * network_up() - the first device, with the addresses of "vmlet.net4=" and "vmlet.net6=", the gateway as route and
+ * resolver
  *
  * Without that word, or without a device, nothing happens. What the kernel refuses stays undone: a command that
  * needs it says so better than the agent could.

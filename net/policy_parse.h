@@ -35,7 +35,10 @@ bool policy_parse_mode(const char *text, enum policy_mode *ret, struct policy_mi
 void policy_init(struct policy *p, enum policy_mode mode);
 bool policy_add(struct policy *p, bool allow, const char *target, struct policy_mistake *mistake);
 
-/* Contradictions: a rule that can never match, for an earlier one covers it; rules that the mode has no use for. */
+/*
+ * policy_check() - contradictions: a rule that can never match, for an earlier one covers it; rules that the mode has
+ * no use for. @mistake->line is the number of the rule, from 1.
+ */
 bool policy_check(const struct policy *p, struct policy_mistake *mistake);
 
 /*
