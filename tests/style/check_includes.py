@@ -23,6 +23,7 @@ ALLOWED = {
     'vmm': {'vmm', 'virtio', 'guest/protocol.h', 'api/vm/api.h'},
     'api/vm': BASE | {'vmm/config.h', 'vmm/control.h'},
     'guest': set(),
+    'net': BASE,
     'sandbox': BASE | {'vmm/config.h'} | FRAMES,
     'cli': BASE | {'sandbox', 'guest/tree.h'} | FRAMES,
     'lab': set(),

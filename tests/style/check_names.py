@@ -9,7 +9,7 @@ PREFIXES = {
     'err.h': ('err_', 'problem_'), 'queue.h': ('vq_', 'chain_done'), 'device.h': ('virtio_',), 'x86.h': ('x86_',), 'endian.h': ('le16', 'le32', 'le64'),
     'bodies.h': ('body_',), 'cleanup.h': ('fd_close', 'free', 'steal_'), 'irq.h': ('irq_',), 'serial.h': ('serial_',), 'files.h': ('files_',), 'flow.h': ('inlet_', 'outlet_'),
 }
-FOLDERS = ('vmm', 'virtio', 'api', 'guest', 'sandbox', 'cli')
+FOLDERS = ('vmm', 'virtio', 'api', 'guest', 'sandbox', 'cli', 'net')
 
 
 def main():
