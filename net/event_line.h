@@ -2,14 +2,14 @@
 /*
  * A decision as one line of JSON, for the file of events. Pure.
  *
- *   {"time":"2026-01-31T12:00:00.123Z","proto":"tcp","name":"pypi.org","address":"151.101.0.223","port":443,
- *    "rule":"allow pypi.org:443","verdict":"allow","why":"…"}
+ *   {"time":"2026-01-31T12:00:00.123Z","proto":"tcp","name":"example.com","address":"93.184.215.14","port":443,
+ *    "rule":"allow example.com:443","verdict":"allow","why":"…"}
  *
  * name, address and port are null where there is none.
  */
 #include "net/policy.h"
 
-#define EVENT_LINE_MAX 2048u /* the longest name and rule, each byte escaped where it may be */
+#define EVENT_LINE_MAX 3072u /* the longest name and rule, each byte escaped where it may be */
 
 struct event_line {
         uint64_t time_ns;              /* since 1970 */

@@ -6,7 +6,7 @@
 
 /*
  * policy_explain() - what would happen, and which rule says so, without sending anything
- * @target: URL, "name[:port]", "address[:port]", "[address]:port", "host:port", each with "/tcp", "/udp" or "/icmp" behind it
+ * @target: URL, "name[:port]", "address[:port]", "[address]:port" with "/tcp", "/udp" or "/icmp" at its end; "host"
  * @ret: lines, cut at @size
  * Return: false when the target cannot be read; then @ret says why
  */
