@@ -111,7 +111,7 @@ struct policy_decision policy_question(const struct policy *p, const char *name)
 bool policy_keeps(const struct policy *p, const struct policy_host *host,
                   const struct policy_decision *question, const struct address *address);
 
-/* "allow pypi.org:443", or "mode allow" for POLICY_BY_MODE */
+/* "allow example.com:443", or "mode allow" for POLICY_BY_MODE */
 void policy_rule_text(const struct policy *p, int rule, char ret[POLICY_RULE_TEXT_MAX]);
 const char *policy_mode_text(enum policy_mode mode);
 const char *policy_proto_text(enum policy_proto proto);
