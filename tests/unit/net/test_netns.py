@@ -3,8 +3,8 @@
 import errno
 import hashlib
 import os
+import pathlib
 import resource
-import select
 import signal
 import socket
 import struct
@@ -241,7 +241,8 @@ def test_growth(gateway):
     time.sleep(0.3)
     until_none(gateway)
     assert gateway.descriptors() == descriptors
-    assert gateway.status('VmRSS') <= memory + 256, (memory, gateway.status('VmRSS'))
+    sanitized = 'asan' in pathlib.Path(f'/proc/{gateway.process.pid}/maps').read_text()  # it keeps what is freed
+    assert sanitized or gateway.status('VmRSS') <= memory + 256, (memory, gateway.status('VmRSS'))
 
 
 def pause(hearing):
