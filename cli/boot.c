@@ -218,8 +218,10 @@ static int run_all(struct boot *b, struct problem *p)
         if (status < 0 && b->record->temporary)
                 store_drop(b->paths, b->sandbox);
         fd_closep(&b->lock);
-        if (status < 0)
+        if (status < 0) {
+                launch_fini(&launch);
                 return -1;
+        }
         if (*launch.note)
                 fprintf(stderr, "vmlet: sandbox %s: %s\n", b->sandbox->id, launch.note);
         if (!network_has(b->sandbox) && b->watch && b->interactive && asked_is_shell(&b->record->args))
