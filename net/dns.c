@@ -39,6 +39,8 @@ static void drop_stream(struct dns_stream *s)
         fd_closep(&s->ev.fd);
 }
 
+static void serve_stream(struct dns_stream *s);
+
 static void send_stream(struct dns_stream *s, const uint8_t *bytes, size_t n)
 {
         uint8_t message[2 + DNS_UDP_SIZE];
@@ -46,10 +48,10 @@ static void send_stream(struct dns_stream *s, const uint8_t *bytes, size_t n)
         s->waits = false;
         bytes_put16(message, (uint16_t)n);
         memcpy(message + 2, bytes, n);
-        if (n > DNS_UDP_SIZE ||
-            send(s->ev.fd, message, n + 2, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)(n + 2) ||
-            loop_change(s->dns->config.loop, &s->ev, EPOLLIN) < 0)
+        if (send(s->ev.fd, message, n + 2, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)(n + 2))
                 drop_stream(s);
+        else if (!s->serving)
+                serve_stream(s);
 }
 
 static void send_reply(struct dns_query *q, const struct dns_reply *reply)
@@ -180,43 +182,46 @@ void dns_input(struct dns *d, const struct frame *f)
         on_question(&q, f->body, f->body_len);
 }
 
+/* What is there of questions, one after the other; then what it waits for. */
+static void serve_stream(struct dns_stream *s)
+{
+        s->serving = true;
+        while (s->ev.fd >= 0 && !s->waits && s->len >= 2) {
+                struct dns_query q = { .dns = s->dns, .stream = s };
+                size_t len = bytes_get16(s->bytes);
+                uint8_t question[DNS_STREAM_MAX];
+
+                if (len + 2 > sizeof(s->bytes)) {
+                        drop_stream(s);
+                        return;
+                }
+                if (s->len < len + 2)
+                        break;
+                memcpy(question, s->bytes + 2, len);
+                s->len -= len + 2;
+                memmove(s->bytes, s->bytes + len + 2, s->len);
+                s->waits = true;
+                on_question(&q, question, len);
+        }
+        s->serving = false;
+        if (s->ev.fd >= 0 && loop_change(s->dns->config.loop, &s->ev, s->waits ? 0 : EPOLLIN) < 0)
+                drop_stream(s);
+}
+
 static int on_stream(struct ev *ev, uint32_t events)
 {
         struct dns_stream *s = container_of(ev, struct dns_stream, ev);
-        struct dns_query q = { .dns = s->dns, .stream = s };
-        ssize_t n;
-        size_t len;
+        ssize_t n = s->waits ? 0 : recv(ev->fd, s->bytes + s->len, sizeof(s->bytes) - s->len, MSG_DONTWAIT);
 
         (void)events;
-        if (s->waits) { /* the guest has gone */
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+                return 0;
+        if (n <= 0) { /* the guest has gone */
                 drop_stream(s);
                 return 0;
         }
-        if (s->len < 2 || s->len < 2u + bytes_get16(s->bytes)) {
-                n = recv(ev->fd, s->bytes + s->len, sizeof(s->bytes) - s->len, MSG_DONTWAIT);
-                if (n < 0 && (errno == EAGAIN || errno == EINTR))
-                        return 0;
-                if (n <= 0) {
-                        drop_stream(s);
-                        return 0;
-                }
-                s->len += (size_t)n;
-        }
-        len = s->len < 2 ? 0 : bytes_get16(s->bytes);
-        if (len + 2 > sizeof(s->bytes)) {
-                drop_stream(s);
-                return 0;
-        }
-        if (s->len < 2 || s->len < 2 + len)
-                return 0;
-        s->waits = true;
-        if (loop_change(s->dns->config.loop, &s->ev, 0) < 0) {
-                drop_stream(s);
-                return 0;
-        }
-        /* One question at a time: what came behind it is asked again. */
-        s->len = 0;
-        on_question(&q, s->bytes + 2, len);
+        s->len += (size_t)n;
+        serve_stream(s);
         return 0;
 }
 

@@ -12,6 +12,7 @@ struct dns_stream {
         struct dns *dns;
         struct ev ev; /* fd -1: free */
         bool waits;   /* for the answer to its question */
+        bool serving; /* its questions are being looked at, further up */
         size_t len;
         uint8_t bytes[DNS_STREAM_MAX];
 };

@@ -143,11 +143,15 @@ static const struct option *find(const char *name, size_t len)
 
 static int unknown(const char *word, struct problem *p)
 {
-        const char *names[array_size(table) + 1] = { NULL }, *meant;
+        const char *names[array_size(table) + 1] = { NULL }, *meant = NULL;
+        char name[32];
 
         for (unsigned i = 0; i < array_size(table); i++)
                 names[i] = table[i].name;
-        meant = strncmp(word, "--", 2) ? NULL : parse_closest(word + 2, names);
+        if (!strncmp(word, "--", 2)) {
+                (void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(word + 2, "="), word + 2);
+                meant = parse_closest(name, names);
+        }
         if (meant)
                 return problem_set(p, NET_E_USAGE, "unknown option '%.64s'; did you mean --%s?", word, meant);
         return problem_set(p, NET_E_USAGE, "unknown option '%.64s'; see vmlet-net --help", word);
