@@ -28,6 +28,8 @@ void vsock_host_request(struct vsock *v, struct vsock_conn *c, uint32_t guest_po
         v->stats[VSOCK_STAT_CONNECTIONS].n++;
         c->state = VSOCK_REQUEST;
         c->owes = VSOCK_OWES_REQUEST;
+        if (v->early_port && guest_port == v->early_port)
+                c->peer_buf_alloc = VSOCK_EARLY_MAX;
         vsock_settle(v, c, VSOCK_KEEP);
 }
 
@@ -110,6 +112,10 @@ static int on_tick(struct loop_timer *timer)
         for (unsigned i = v->mux.nr_conns; i-- > 0;) {
                 struct vsock_conn *c = v->mux.conns[i];
 
+                if (c->owes_ok) { /* the guest has nothing to say, and somebody may wait for it */
+                        vsock_conn_say_ok(c);
+                        vsock_settle(v, c, VSOCK_KEEP);
+                }
                 if (!c->deadline_ns)
                         continue;
                 if (c->deadline_ns > now) {
