@@ -2,7 +2,7 @@
  * The host's side of vsock: clients that connect, their sockets, and time.
  * Input:  connections, first lines and timing (local clients, hostile).
  * Runs:   loop thread.
- * Limits: VSOCK_CONNS_MAX connections, ACCEPTS_PER_ROUND clients a round, one timeout for all who wait.
+ * Limits: VSOCK_CONNS_MAX connections, a client a round of the loop, one timeout for all who wait.
  *
  * syscalls: loop: accept4
  */
@@ -12,7 +12,6 @@
 
 #include "virtio/vsock/vsock_priv.h"
 
-#define ACCEPTS_PER_ROUND 16u
 /* How often deadlines are looked at within a timeout. */
 #define TICKS 8u
 
@@ -84,20 +83,14 @@ static int on_listen(struct ev *ev, uint32_t events)
 {
         struct vsock *v = container_of(ev, struct vsock, listen);
 
-        (void)events;
-        for (unsigned n = ACCEPTS_PER_ROUND; n; n--) {
-                int fd = accept4(ev->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-                struct vsock_conn *c;
+        int fd = accept4(ev->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        struct vsock_conn *c = fd >= 0 ? vsock_host_add(v, fd, VSOCK_LINE) : NULL;
 
-                if (fd < 0) {
-                        if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-                                pause_listening(v);
-                        break;
-                }
-                c = vsock_host_add(v, fd, VSOCK_LINE);
-                if (c)
-                        on_line(v, c); /* most have written it already */
-        }
+        (void)events;
+        if (c)
+                on_line(v, c); /* most have written it already */
+        else if (fd < 0 && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+                pause_listening(v);
         return vsock_wake_rx(v);
 }
 
