@@ -50,7 +50,7 @@ int ask_run(const struct target *target, const struct ask *ask, struct problem *
         static const struct link_ops ops = { .on_event = on_event, .on_end = on_end };
         cleanup(loop_freep) struct loop *loop = NULL;
         cleanup(link_freep) struct link *link = NULL;
-        int r = loop_new(&loop);
+        int r = loop_new_alone(&loop);
         struct asked asked = { .ask = ask, .problem = problem, .loop = loop };
         const struct link_config config = { .socket = target->socket,
                                             .name = target->name,

@@ -17,6 +17,8 @@
 #define CLI_OPTIONS_MAX 32
 #define HELP_COLUMN     30
 
+bool cli_is_last;
+
 /* One word or two of the command line, taken apart. */
 struct word {
         const struct cli_option *option; /* NULL: --help */

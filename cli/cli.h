@@ -49,6 +49,9 @@ struct cli_command {
 /* All of them, in the order of vmlet --help; ends with NULL (commands.c). */
 extern const struct cli_command *const cli_commands[];
 
+/* Set by main() alone: the process ends after the command, and what that holds may be left to the kernel. */
+extern bool cli_is_last;
+
 extern const struct cli_command cli_run, cli_create, cli_start, cli_stop, cli_kill, cli_rm;
 extern const struct cli_command cli_wait, cli_ps, cli_inspect, cli_logs, cli_events, cli_system, cli_images;
 extern const struct cli_command cli_version, cli_pause, cli_unpause, cli_attach, cli_completion;

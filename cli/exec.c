@@ -183,6 +183,7 @@ static int talk(const char *sandbox, struct session_config *config, struct probl
         config->socket = target.socket;
         config->name = target.name;
         config->sandbox = target.sandbox.id[0] ? &target.sandbox : NULL;
+        config->last = cli_is_last;
         status = session_run(config, &result, problem);
         if (status >= 0 && result.detached && config->background)
                 printf("%u\n", result.proc);

@@ -89,6 +89,7 @@ int main(int argc, char **argv)
 
                 if (!c)
                         return unknown(word);
+                cli_is_last = true;
                 status = c->run(c, argc - 1, argv + 1);
         }
         return finish(status);

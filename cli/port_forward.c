@@ -148,7 +148,7 @@ static void ports_fini(struct ports *p)
 /* Until a signal, or the end of the guest. Return: 0, or -1 with the problem. */
 static int serve(struct ports *p, const struct target *target, const char *const *words, size_t nr)
 {
-        if (loop_new(&p->loop) < 0 || watch(p, target))
+        if (loop_new_alone(&p->loop) < 0 || watch(p, target))
                 return problem_set(p->problem, CLI_FAILED, "out of memory or descriptors");
         if (listen_all(p, target, words, nr))
                 return -1;

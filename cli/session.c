@@ -409,6 +409,8 @@ static int start(struct session *s)
 static void end(struct session *s, const sigset_t *before)
 {
         term_restore(&s->term);
+        if (s->config->last)
+                return;
         inlet_fini(&s->in);
         outlet_fini(&s->out);
         outlet_fini(&s->err);
@@ -423,15 +425,16 @@ static void end(struct session *s, const sigset_t *before)
 
 int session_run(const struct session_config *config, struct session_result *ret, struct problem *problem)
 {
-        struct session s = { .config = config, .result = ret, .problem = problem, .status = -1 };
+        static struct session s; /* the last may leave its things behind, but not out of sight */
         sigset_t before;
         int r;
 
+        s = (struct session){ .config = config, .result = ret, .problem = problem, .status = -1 };
         term_init(&s.term, config->interactive ? config->in : -1);
         if (config->keys && config->interactive && !config->background)
                 s.keys = *config->keys;
         block_signals(&s, &before);
-        r = loop_new(&s.loop);
+        r = loop_new_alone(&s.loop);
         if (!r)
                 r = watch_signals(&s);
         if (!r)

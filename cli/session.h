@@ -22,6 +22,7 @@ struct session_config {
         uint64_t timeout_ms;     /* 0 = none */
         uint64_t answer_ms;      /* 0 = LINK_ANSWER_MS */
         int in, out, err;        /* borrowed */
+        bool last; /* the process ends next: what it holds is left to the kernel, which is faster at it */
         void (*on_started)(void *ctx); /* it has a number, and so it runs; NULL = nobody asks */
         void *started_ctx;
 };

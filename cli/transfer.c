@@ -177,7 +177,7 @@ static int start(struct moving *m)
 int transfer_run(const struct transfer *t, uint64_t *ret_bytes, struct problem *problem)
 {
         struct moving m = { .t = t, .problem = problem };
-        int r = loop_new(&m.loop);
+        int r = loop_new_alone(&m.loop);
 
         if (!r)
                 r = start(&m);

@@ -177,7 +177,9 @@ static int make_words(struct process_words *w, const struct sandbox *s, const st
 {
         char program[PATHS_MAX];
 
-        if (images_program_file("vmlet-net", program) || access(program, X_OK) < 0)
+        /* Beside us where it was built, else where meson install puts what nobody types. */
+        if ((images_program_file("vmlet-net", program) || access(program, X_OK) < 0) &&
+            (images_program_file("../libexec/vmlet/vmlet-net", program) || access(program, X_OK) < 0))
                 return -ENOENT;
         process_add(w, NULL, "%s", program);
         process_add(w, "--fd", "%d", fd);
@@ -208,7 +210,7 @@ int network_start(const struct sandbox *s, const struct record *r, struct networ
         e = make_words(&words, s, r, gateway, told);
         if (e == -ENOENT)
                 return problem_set(p, SANDBOX_FAILED,
-                                   "the network's gateway, vmlet-net, is not beside vmlet: install it, or "
+                                   "the network's gateway, vmlet-net, is not installed beside vmlet: do, or "
                                    "leave out --net");
         if (e)
                 return problem_set(p, SANDBOX_FAILED, "too many ports, or out of memory");

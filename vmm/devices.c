@@ -130,6 +130,8 @@ static int new_vsock(struct devices *d, unsigned i, struct virtio_dev **ret)
                 .mem = d->env.mem,
                 .guest_cid = d->env.config->guest_cid,
                 .listen_fd = steal_fd(&d->env.files->vsock),
+                .early_port = d->env.native ? PROTOCOL_PORT : 0,
+                .late_tx = d->env.native,
                 .connect = connect_host,
                 .connect_ctx = d,
         };

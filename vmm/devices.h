@@ -23,6 +23,7 @@ struct devices_env {
         struct gmem *mem;
         struct kvm *kvm;
         struct bus *mmio;
+        bool native;           /* the kernel is ours, and its drivers are known */
         struct output *output; /* where the guest's connections to PROTOCOL_LOG_PORT lead; NULL: nowhere */
 };
 

@@ -177,6 +177,7 @@ static int make_devices(struct machine *m, struct problem *p)
                 .mem = m->mem,
                 .kvm = m->kvm,
                 .mmio = &m->mmio,
+                .native = m->kernel.native,
         };
         int r = make_serial(m);
 

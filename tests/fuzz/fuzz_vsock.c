@@ -185,7 +185,7 @@ static void run_round(struct machine *f)
 static void set_up(struct machine *f)
 {
         struct vsock_config cfg = {
-                .guest_cid = 3, .listen_fd = -1, .connect = guest_connects, .connect_ctx = f
+                .guest_cid = 3, .listen_fd = -1, .connect = guest_connects, .connect_ctx = f, .late_tx = true
         };
 
         *f = (struct machine){ 0 };

@@ -116,14 +116,32 @@ void virtio_break(struct virtio_dev *dev, const char *what)
         needs_reset(dev);
 }
 
+/* What waits in late queues is shown along with something new of @qi, and before it. */
 static int publish(struct virtio_dev *dev, unsigned qi)
 {
-        bool notify;
-        int r = vq_publish(&dev->vq[qi], &notify);
+        uint32_t queues = 1u << qi;
+        bool any = false;
+        int r = 0;
 
-        if (notify)
+        if (dev->vq[qi].next_used != dev->vq[qi].published)
+                queues |= dev->cls->late_queues;
+        for (unsigned i = 0; queues >> i; i++) {
+                bool notify = false;
+
+                if (i != qi && dev->vq[i].broken)
+                        continue;
+                if (queues >> i & 1 && vq_publish(&dev->vq[i], &notify))
+                        r = VQ_E_BROKEN;
+                any |= notify;
+        }
+        if (any)
                 dev->transport->notify_queue(dev->transport, qi);
         return r;
+}
+
+static bool puts_off(struct virtio_dev *dev, unsigned qi)
+{
+        return dev->cls->late_queues >> qi & 1 && dev->cls->puts_off(dev, qi);
 }
 
 void virtio_publish(struct virtio_dev *dev, unsigned qi)
@@ -145,7 +163,7 @@ static int kick_once(struct virtio_dev *dev, unsigned qi)
         r = dev->cls->kick(dev, qi);
         if (r < 0)
                 return err_trace(r);
-        p = publish(dev, qi);
+        p = puts_off(dev, qi) ? 0 : publish(dev, qi);
         if (p || r == VQ_E_BROKEN)
                 return VQ_E_BROKEN;
         if (r == VIRTIO_E_IDLE || r == VIRTIO_E_AGAIN)

@@ -45,6 +45,13 @@ struct virtio_class {
          */
         int (*kick)(struct virtio_dev *dev, unsigned qi);
         /*
+         * late_queues: of these (by bit) what a kick has done need not be shown at once: it is shown together with the
+         * next of another queue, so that one interrupt does for both.
+         * puts_off() - may it wait? Then the device also calls virtio_publish() within a bounded time.
+         */
+        uint32_t late_queues;
+        bool (*puts_off)(struct virtio_dev *dev, unsigned qi);
+        /*
          * reset() - forget everything; queues are still as they were
          * Return: true when nothing is in flight any more. Otherwise the device calls
          *         virtio_reset_done() once that is so.

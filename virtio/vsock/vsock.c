@@ -179,6 +179,7 @@ static int on_packet(struct vsock *v, const struct vq_chain *chain)
         if (r)
                 return 0;
         v->stats[VSOCK_STAT_FROM_GUEST].n += p.len;
+        v->late_bytes += p.len;
         c = vsock_mux_find(&v->mux, p.guest_port, p.host_port);
         if (!c) {
                 on_stranger(v, &p);
@@ -211,6 +212,30 @@ static int kick_tx(struct vsock *v)
                         return err_trace(woken);
         }
         return r ? r : VIRTIO_E_AGAIN;
+}
+
+static bool vsock_puts_off(struct virtio_dev *dev, unsigned qi)
+{
+        struct vsock *v = to_vsock(dev);
+        const struct vq *vq = &dev->vq[qi];
+        uint16_t n = (uint16_t)(vq->next_used - vq->published);
+
+        if (!v->late_tx || n > VSOCK_LATE_MAX || n > vq->size / 4 || v->late_bytes > VSOCK_LATE_BYTES) {
+                v->late_bytes = 0;
+                return false;
+        }
+        if (n && !v->late.at_ns)
+                loop_timer_set(v->loop, &v->late, VSOCK_LATE_NS);
+        return true;
+}
+
+static int on_late(struct loop_timer *timer)
+{
+        struct vsock *v = container_of(timer, struct vsock, late);
+
+        v->late_bytes = 0;
+        virtio_publish(&v->dev, VSOCK_TX);
+        return 0;
 }
 
 static int kick_event(struct vsock *v)
@@ -255,7 +280,9 @@ static bool vsock_reset(struct virtio_dev *dev)
         for (unsigned i = v->mux.nr_conns; i-- > 0;) {
                 struct vsock_conn *c = v->mux.conns[i];
 
-                if (c->state == VSOCK_OPEN || c->state == VSOCK_CLOSING) {
+                bool is_early = c->state == VSOCK_REQUEST && c->tx_cnt; /* its bytes are gone */
+
+                if (c->state == VSOCK_OPEN || c->state == VSOCK_CLOSING || is_early) {
                         vsock_settle(v, c, VSOCK_END);
                 } else if (c->state == VSOCK_REQUEST) {
                         c->owes = VSOCK_OWES_REQUEST;
@@ -267,6 +294,7 @@ static bool vsock_reset(struct virtio_dev *dev)
         while (vsock_mux_rst(&v->mux))
                 vsock_mux_drop_rst(&v->mux);
         loop_timer_clear(v->loop, &v->again);
+        loop_timer_clear(v->loop, &v->late);
         v->reset_event = false;
         return true;
 }
@@ -300,6 +328,7 @@ static void vsock_destroy(struct virtio_dev *dev)
         vsock_mux_fini(&v->mux);
         vsock_host_stop(v);
         loop_timer_clear(v->loop, &v->again);
+        loop_timer_clear(v->loop, &v->late);
         free(v);
 }
 
@@ -309,6 +338,8 @@ static const struct virtio_class vsock_class = {
         .nr_queues = VSOCK_NR_QUEUES,
         .queue_max = QUEUE_MAX,
         .kick = vsock_kick,
+        .late_queues = 1u << VSOCK_TX,
+        .puts_off = vsock_puts_off,
         .reset = vsock_reset,
         .save = vsock_save,
         .load = vsock_load,
@@ -328,9 +359,12 @@ int vsock_new(const struct vsock_config *config, struct virtio_dev **ret)
         v->loop = config->loop;
         v->guest_cid = le64_of(config->guest_cid ? config->guest_cid : VSOCK_GUEST_CID_DEFAULT);
         v->timeout_ms = config->timeout_ms ? config->timeout_ms : VSOCK_TIMEOUT_MS_DEFAULT;
+        v->early_port = config->early_port;
+        v->late_tx = config->late_tx;
         v->connect = config->connect;
         v->connect_ctx = config->connect_ctx;
         v->again.call = on_again;
+        v->late.call = on_late;
         v->listen.fd = steal_fd(&listen_fd);
         v->dev.config = &v->guest_cid;
         v->dev.config_len = sizeof(v->guest_cid);

@@ -16,6 +16,15 @@
 #define VSOCK_GUEST_CID_DEFAULT 3u
 /* How long a client may take for its first line, the guest to answer a request or to end a connection. */
 #define VSOCK_TIMEOUT_MS_DEFAULT 10000u
+/* A small part of what Linux has for a socket (256 KiB), and all of a short request. */
+#define VSOCK_EARLY_MAX 4096u
+/*
+ * late_tx: for so long, in so many buffers and bytes. All of it is far less than what a guest has under way when it is
+ * busy, and enough for a request or two.
+ */
+#define VSOCK_LATE_NS    10000000ull
+#define VSOCK_LATE_MAX   16u
+#define VSOCK_LATE_BYTES (32u << 10)
 
 struct vsock_config {
         struct loop *loop; /* borrowed, as is mem */
@@ -29,6 +38,14 @@ struct vsock_config {
          */
         int (*connect)(void *ctx, uint32_t guest_port, uint32_t port);
         void *connect_ctx;
+        /*
+         * A port of the guest that is known to take VSOCK_EARLY_MAX bytes with a request; 0: none. What a client sent
+         * behind its line then goes there with the request, and its OK comes with what the guest says first: one
+         * round trip less. The guest's credit (virtio 1.2, 5.10.6.3) is not told by then, hence only where it is known.
+         */
+        uint32_t early_port;
+        /* The driver does not wait for its tx buffers: they may come back late, with the next packet for it. */
+        bool late_tx;
 };
 
 /* Takes listen_fd, also when it fails. */

@@ -201,17 +201,26 @@ static enum vsock_verdict on_bytes(struct vsock_conn *c, const struct vsock_pack
         return VSOCK_KEEP;
 }
 
-static enum vsock_verdict on_response(struct vsock_conn *c)
+void vsock_conn_say_ok(struct vsock_conn *c)
 {
         char ok[32];
         int n = snprintf(ok, sizeof(ok), "OK %u\n", c->host_port);
 
+        c->owes_ok = false;
+        /* Nothing was sent before it, so it fits; a client that is gone shows itself by its event. */
+        if (send(c->ev.fd, ok, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL) != n)
+                end_output(c);
+}
+
+static enum vsock_verdict on_response(struct vsock_conn *c)
+{
         if (c->state != VSOCK_REQUEST || !c->requested)
                 return VSOCK_RESET;
         c->state = VSOCK_OPEN;
-        /* Nothing was sent before it, so it fits; a client that is gone shows itself by its event. */
-        if (!c->quiet && send(c->ev.fd, ok, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL) != n)
-                end_output(c);
+        /* Whoever went on without the line need not be woken for it alone. */
+        c->owes_ok = c->tx_cnt;
+        if (!c->quiet && !c->owes_ok)
+                vsock_conn_say_ok(c);
         return VSOCK_KEEP;
 }
 
@@ -241,6 +250,8 @@ enum vsock_verdict vsock_conn_on_packet(struct vsock_conn *c, const struct vsock
         c->peer_buf_alloc = p->buf_alloc;
         c->peer_fwd_cnt = p->fwd_cnt;
         c->asked_credit = false;
+        if (c->owes_ok)
+                vsock_conn_say_ok(c);
         if (p->op == VSOCK_OP_RST)
                 return VSOCK_END;
         if (c->state == VSOCK_REQUEST)
@@ -303,7 +314,9 @@ uint32_t vsock_conn_credit(const struct vsock_conn *c)
  * the client sends no more is owed only once its last byte was read. Credit travels with the bytes. */
 bool vsock_conn_has_bytes(const struct vsock_conn *c)
 {
-        return c->state == VSOCK_OPEN && c->readable && vsock_conn_credit(c) &&
+        bool asked = c->state == VSOCK_REQUEST && c->requested;
+
+        return (c->state == VSOCK_OPEN || asked) && c->readable && vsock_conn_credit(c) &&
                !(c->owes & ~VSOCK_OWES_CREDIT_UPDATE);
 }
 
@@ -328,7 +341,7 @@ uint32_t vsock_conn_read(struct vsock_conn *c, const struct gbuf *bufs, unsigned
         /* Less than asked for: it is empty now, and the loop tells when that changes. */
         c->readable = (uint32_t)r == room;
         c->burst = (uint8_t)(c->readable ? num_min(2u * c->burst, VSOCK_BURST_MAX) : 1);
-        if (c->readable && !vsock_conn_credit(c) && !c->asked_credit) {
+        if (c->state == VSOCK_OPEN && c->readable && !vsock_conn_credit(c) && !c->asked_credit) {
                 c->asked_credit = true;
                 c->owes |= VSOCK_OWES_CREDIT_REQUEST;
         }

@@ -19,7 +19,8 @@
  * straight into its buffers, never more than the credit it gave.
  *
  * Nobody is told: the caller asks afterwards what the connection owes to the guest and watches the
- * socket for it. Thread: loop.
+ * socket for it. Where it sets peer_buf_alloc before the request, so much of what the client has sent follows
+ * that at once (early_port in vsock.h). Thread: loop.
  */
 #include <stdbool.h>
 #include <sys/queue.h>
@@ -64,6 +65,7 @@ struct vsock_conn {
         uint8_t owes;      /* VSOCK_OWES_* */
         uint8_t burst;     /* guest buffers for the next read */
         bool quiet;        /* the client gets no "OK <port>" */
+        bool owes_ok;      /* it gets that line with the guest's first word */
         bool requested;    /* REQUEST was put before the guest */
         bool asked_credit; /* since the guest last spoke */
         bool readable;     /* the socket has bytes, or its end, that we did not read yet */
@@ -110,6 +112,8 @@ int must_check vsock_conn_read_line(struct vsock_conn *c, uint32_t *ret_port);
 /* @chain: the packet, header included. */
 enum vsock_verdict vsock_conn_on_packet(struct vsock_conn *c, const struct vsock_packet *p,
                                         const struct vq_chain *chain);
+/* vsock_conn_say_ok() - the line that owes_ok puts off */
+void vsock_conn_say_ok(struct vsock_conn *c);
 /* Not in LINE. @events: as of epoll. */
 enum vsock_verdict vsock_conn_on_socket(struct vsock_conn *c, uint32_t events);
 

@@ -2,7 +2,7 @@
  * The host's side of vsock: clients that connect, their sockets, and time.
  * Input:  connections, first lines and timing (local clients, hostile).
  * Runs:   loop thread.
- * Limits: VSOCK_CONNS_MAX connections, ACCEPTS_PER_ROUND clients a round, one timeout for all who wait.
+ * Limits: VSOCK_CONNS_MAX connections, a client a round of the loop, one timeout for all who wait.
  *
  * syscalls: loop: accept4
  */
@@ -12,7 +12,6 @@
 
 #include "virtio/vsock/vsock_priv.h"
 
-#define ACCEPTS_PER_ROUND 16u
 /* How often deadlines are looked at within a timeout. */
 #define TICKS 8u
 
@@ -28,6 +27,8 @@ void vsock_host_request(struct vsock *v, struct vsock_conn *c, uint32_t guest_po
         v->stats[VSOCK_STAT_CONNECTIONS].n++;
         c->state = VSOCK_REQUEST;
         c->owes = VSOCK_OWES_REQUEST;
+        if (v->early_port && guest_port == v->early_port)
+                c->peer_buf_alloc = VSOCK_EARLY_MAX;
         vsock_settle(v, c, VSOCK_KEEP);
 }
 
@@ -82,20 +83,14 @@ static int on_listen(struct ev *ev, uint32_t events)
 {
         struct vsock *v = container_of(ev, struct vsock, listen);
 
-        (void)events;
-        for (unsigned n = ACCEPTS_PER_ROUND; n; n--) {
-                int fd = accept4(ev->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-                struct vsock_conn *c;
+        int fd = accept4(ev->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        struct vsock_conn *c = fd >= 0 ? vsock_host_add(v, fd, VSOCK_LINE) : NULL;
 
-                if (fd < 0) {
-                        if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-                                pause_listening(v);
-                        break;
-                }
-                c = vsock_host_add(v, fd, VSOCK_LINE);
-                if (c)
-                        on_line(v, c); /* most have written it already */
-        }
+        (void)events;
+        if (c)
+                on_line(v, c); /* most have written it already */
+        else if (fd < 0 && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+                pause_listening(v);
         return vsock_wake_rx(v);
 }
 
@@ -110,6 +105,10 @@ static int on_tick(struct loop_timer *timer)
         for (unsigned i = v->mux.nr_conns; i-- > 0;) {
                 struct vsock_conn *c = v->mux.conns[i];
 
+                if (c->owes_ok) { /* the guest has nothing to say, and somebody may wait for it */
+                        vsock_conn_say_ok(c);
+                        vsock_settle(v, c, VSOCK_KEEP);
+                }
                 if (!c->deadline_ns)
                         continue;
                 if (c->deadline_ns > now) {

@@ -25,12 +25,16 @@ struct vsock {
         struct loop *loop;
         le64_t guest_cid; /* config space */
         uint32_t timeout_ms;
+        uint32_t early_port;
+        bool late_tx;
         int (*connect)(void *ctx, uint32_t guest_port, uint32_t port);
         void *connect_ctx;
         struct ev listen;        /* listen.fd is ours */
         bool listen_paused;      /* until the next tick: accept() failed */
         struct loop_timer tick;  /* deadlines */
         struct loop_timer again; /* the rx queue has more to do */
+        struct loop_timer late;  /* the guest gets its tx buffers back */
+        uint32_t late_bytes;     /* in these */
         bool reset_event;        /* owed to the guest */
         struct stat_counter stats[VSOCK_NR_STATS];
         struct vq_chain tx;

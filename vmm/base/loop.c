@@ -41,26 +41,36 @@ struct loop {
 
 static int on_posted(struct ev *ev, uint32_t events);
 
-int loop_new(struct loop **ret)
+int loop_new_alone(struct loop **ret)
 {
-        struct loop *loop = calloc(1, sizeof(*loop));
-        int r;
+        cleanup(loop_freep) struct loop *loop = calloc(1, sizeof(*loop));
 
         if (!loop)
                 return err_new(-ENOMEM);
+        loop->posted.fd = -1;
         (void)pthread_mutex_init(&loop->lock, NULL);
         (void)pthread_cond_init(&loop->done, NULL);
         loop->epoll = epoll_create1(EPOLL_CLOEXEC);
+        if (loop->epoll < 0)
+                return err_new(-errno);
+        *ret = steal_ptr(&loop);
+        return 0;
+}
+
+int loop_new(struct loop **ret)
+{
+        cleanup(loop_freep) struct loop *loop = NULL;
+        int r = loop_new_alone(&loop);
+
+        if (r < 0)
+                return err_trace(r);
         loop->posted = (struct ev){ .call = on_posted, .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
-        if (loop->epoll < 0 || loop->posted.fd < 0)
-                r = err_new(-errno);
-        else
-                r = loop_add(loop, &loop->posted, EPOLLIN | EPOLLET);
-        if (r < 0) {
-                loop_free(loop);
-                return r;
-        }
-        *ret = loop;
+        if (loop->posted.fd < 0)
+                return err_new(-errno);
+        r = loop_add(loop, &loop->posted, EPOLLIN | EPOLLET);
+        if (r < 0)
+                return err_trace(r);
+        *ret = steal_ptr(&loop);
         return 0;
 }
 
@@ -277,6 +287,7 @@ static void enqueue(struct loop *loop, struct loop_post *post)
 
 void loop_post(struct loop *loop, struct loop_post *post)
 {
+        ASSERT(loop->posted.fd >= 0);
         (void)pthread_mutex_lock(&loop->lock);
         if (!loop->closed)
                 enqueue(loop, post);
@@ -288,6 +299,7 @@ int loop_call(struct loop *loop, struct loop_post *post)
 {
         bool done;
 
+        ASSERT(loop->posted.fd >= 0);
         (void)pthread_mutex_lock(&loop->lock);
         post->done = false;
         if (!loop->closed)

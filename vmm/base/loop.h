@@ -36,6 +36,8 @@ struct loop_job {
 };
 
 int must_check loop_new(struct loop **ret);
+/* loop_new_alone() - for a process of one thread: loop_post() and loop_call() are not to be used */
+int must_check loop_new_alone(struct loop **ret);
 void loop_free(struct loop *loop);
 DEFINE_CLEANUP(struct loop *, loop_free)
 

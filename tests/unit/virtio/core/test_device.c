@@ -17,6 +17,7 @@ struct toy {
         unsigned budget;  /* chains a kick */
         int answer;       /* of kick(), when not 0 */
         bool reset_waits; /* reset() says: not yet */
+        bool late;        /* what is done in queue 1 may wait */
         unsigned kicks, resets;
         uint8_t config[8];
 };
@@ -38,6 +39,12 @@ static int toy_kick(struct virtio_dev *dev, unsigned qi)
                 c = &chain;
         }
         return VIRTIO_E_AGAIN;
+}
+
+static bool toy_puts_off(struct virtio_dev *dev, unsigned qi)
+{
+        ck_assert_uint_eq(qi, 1);
+        return container_of(dev, struct toy, dev)->late;
 }
 
 static bool toy_reset(struct virtio_dev *dev)
@@ -74,6 +81,8 @@ static const struct virtio_class toy_class = {
         .nr_queues = 2,
         .queue_max = QUEUE_SIZE,
         .kick = toy_kick,
+        .late_queues = 1u << 1,
+        .puts_off = toy_puts_off,
         .reset = toy_reset,
         .config_write = toy_config_write,
         .save = toy_save,
@@ -222,6 +231,48 @@ START_TEST(test_kick_budget)
 }
 END_TEST
 
+/* Shown with the next of another queue, by one interrupt, or when the device says so. */
+START_TEST(test_late_queue)
+{
+        struct mock_seg s;
+
+        begin();
+        mock_dev_start(&m, 0, QUEUE_SIZE);
+        s = (struct mock_seg){ .at = mock_buf(&m, 16), .len = 16, .writable = true };
+        toy.late = true;
+        (void)mock_add(&m.vq[1], &s, 1);
+        ck_assert_int_eq(virtio_kick(&toy.dev, 1), 0);
+        ck_assert_uint_eq(mock_used_idx(&m.vq[1]), 0);
+        ck_assert_uint_eq(mock_avail_event(&m.vq[1]), 1); /* armed all the same */
+        ck_assert_int_eq(virtio_kick(&toy.dev, 0), 0);    /* nothing new there */
+        ck_assert_uint_eq(mock_used_idx(&m.vq[1]), 0);
+        add(1);
+        ck_assert_int_eq(virtio_kick(&toy.dev, 0), 0);
+        ck_assert_uint_eq(mock_used_idx(&m.vq[1]), 1);
+        ck_assert_uint_eq(m.interrupts[0] + m.interrupts[1], 1);
+        (void)mock_add(&m.vq[1], &s, 1);
+        ck_assert_int_eq(virtio_kick(&toy.dev, 1), 0);
+        ck_assert_uint_eq(mock_used_idx(&m.vq[1]), 1);
+        virtio_publish(&toy.dev, 1);
+        ck_assert_uint_eq(mock_used_idx(&m.vq[1]), 2);
+        end();
+}
+END_TEST
+
+/* One that broke does not take the others with it. */
+START_TEST(test_late_queue_broken)
+{
+        begin();
+        mock_dev_start(&m, 0, QUEUE_SIZE);
+        toy.dev.vq[1].broken = true;
+        add(1);
+        ck_assert_int_eq(virtio_kick(&toy.dev, 0), 0);
+        ck_assert_uint_eq(mock_used_idx(&m.vq[0]), 1);
+        ck_assert(!toy.dev.vq[0].broken);
+        end();
+}
+END_TEST
+
 START_TEST(test_kick_of_what_is_not_there)
 {
         begin();
@@ -364,19 +415,11 @@ END_TEST
 int main(void)
 {
         const TTest *const tests[] = {
-                test_status_in_order,
-                test_only_offered_features,
-                test_bad_rings_need_reset,
-                test_config_space,
-                test_kick_batches,
-                test_kick_budget,
-                test_kick_of_what_is_not_there,
-                test_idle_is_not_armed,
-                test_broken_once,
-                test_broken_by_the_device,
-                test_host_trouble_goes_up,
-                test_reset_that_waits,
-                test_save_and_load,
+                test_status_in_order,      test_only_offered_features, test_bad_rings_need_reset,
+                test_config_space,         test_kick_batches,          test_kick_budget,
+                test_late_queue,           test_late_queue_broken,     test_kick_of_what_is_not_there,
+                test_idle_is_not_armed,    test_broken_once,           test_broken_by_the_device,
+                test_host_trouble_goes_up, test_reset_that_waits,      test_save_and_load,
                 test_load_cut_short,
         };
 

@@ -64,10 +64,13 @@ static inline void peer_give_rx(struct peer *p, unsigned n)
         }
 }
 
-static inline void peer_init(struct peer *p, uint32_t timeout_ms)
+/* As the driver of our own kernel is served: what its clients send at once goes to early_port with the request. */
+static inline void peer_init_known(struct peer *p, uint32_t timeout_ms, uint32_t early_port, bool late_tx)
 {
         struct vsock_config cfg = { .guest_cid = PEER_CID,
                                     .timeout_ms = timeout_ms,
+                                    .early_port = early_port,
+                                    .late_tx = late_tx,
                                     .connect = peer_connect };
         int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
@@ -88,6 +91,11 @@ static inline void peer_init(struct peer *p, uint32_t timeout_ms)
                 p->rx_at[i] = mock_buf(&p->m, PEER_RX_BYTES);
         p->tx_hdr = mock_buf(&p->m, sizeof(struct vsock_hdr));
         p->tx_data = mock_buf(&p->m, PEER_TX_BYTES);
+}
+
+static inline void peer_init(struct peer *p, uint32_t timeout_ms)
+{
+        peer_init_known(p, timeout_ms, 0, false);
 }
 
 static inline void peer_start(struct peer *p, unsigned nr_rx)

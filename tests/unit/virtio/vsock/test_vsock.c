@@ -177,6 +177,244 @@ START_TEST(test_pipelined)
 }
 END_TEST
 
+/* The client is told nothing yet. */
+static void expect_silence(struct peer *p, int fd)
+{
+        char c;
+
+        peer_run(p, 5);
+        ck_assert_int_eq(recv(fd, &c, 1, MSG_DONTWAIT), -1);
+}
+
+/* Asks for PORT, with @n bytes behind the line. */
+static int ask_early(struct peer *p, unsigned n, uint32_t *ret_port)
+{
+        char bytes[16 + VSOCK_EARLY_MAX + 1] = "CONNECT 1024\n";
+        size_t line = strlen(bytes);
+        int fd = peer_client(p);
+
+        ck_assert_uint_le(n, sizeof(bytes) - line);
+        memset(bytes + line, 'x', n);
+        ck_assert_int_eq(send(fd, bytes, line + n, MSG_NOSIGNAL), (ssize_t)(line + n));
+        peer_expect(p, VSOCK_OP_REQUEST);
+        *ret_port = le32_get(p->hdr.src_port);
+        return fd;
+}
+
+START_TEST(test_early)
+{
+        struct peer p;
+        uint32_t port;
+        char line[64];
+        int fd;
+
+        peer_init_known(&p, 0, PORT, false);
+        peer_start(&p, 8);
+        fd = ask_early(&p, 7, &port);
+        ck_assert_msg(peer_has_packet(&p), "what came with the line waits for the guest");
+        peer_expect(&p, VSOCK_OP_RW);
+        ck_assert_uint_eq(p.len, 7);
+        peer_send(&p, PORT, port, VSOCK_OP_RESPONSE);
+        expect_silence(&p, fd);
+        peer_send_bytes(&p, PORT, port, 7, "answer", 6);
+        (void)snprintf(line, sizeof(line), "OK %u\nanswer", port);
+        peer_read(fd, line);
+        peer_write(fd, "more");
+        peer_expect(&p, VSOCK_OP_RW);
+        ck_assert_uint_eq(p.len, 4);
+        ck_assert_uint_eq(mock_stat(&p.m, "bytes_to_guest"), 11);
+        close(fd);
+        peer_fini(&p);
+}
+END_TEST
+
+/* Another port than the one that is known, and a client that waits for its line: as ever. */
+START_TEST(test_not_early)
+{
+        struct peer p;
+        uint32_t port;
+        int fd;
+
+        peer_init_known(&p, 0, PORT + 1, false);
+        peer_start(&p, 8);
+        fd = ask_early(&p, 7, &port);
+        peer_expect_none(&p);
+        peer_send(&p, PORT, port, VSOCK_OP_RESPONSE);
+        peer_read(fd, "OK ");
+        peer_expect(&p, VSOCK_OP_RW);
+        close(fd);
+        peer_expect(&p, VSOCK_OP_SHUTDOWN);
+        peer_send(&p, PORT, port, VSOCK_OP_RST);
+        close(peer_open(&p, PORT + 1, &port));
+        peer_fini(&p);
+}
+END_TEST
+
+static void early_and(unsigned beyond)
+{
+        struct peer p;
+        uint32_t port, got = 0;
+        int fd;
+
+        peer_init_known(&p, 0, PORT, false);
+        peer_start(&p, 8);
+        fd = ask_early(&p, VSOCK_EARLY_MAX + beyond, &port);
+        while (got < VSOCK_EARLY_MAX) {
+                peer_expect(&p, VSOCK_OP_RW);
+                got += p.len;
+        }
+        ck_assert_uint_eq(got, VSOCK_EARLY_MAX);
+        peer_expect_none(&p);
+        peer_send(&p, PORT, port, VSOCK_OP_RESPONSE);
+        if (beyond) {
+                peer_expect(&p, VSOCK_OP_RW);
+                ck_assert_uint_eq(p.len, beyond);
+        }
+        peer_expect_none(&p);
+        close(fd);
+        peer_fini(&p);
+}
+
+START_TEST(test_early_limit)
+{
+        early_and(0);
+        early_and(1);
+}
+END_TEST
+
+/* The guest has nothing to say: the line comes by itself, before the end too. */
+START_TEST(test_early_to_the_silent)
+{
+        struct peer p;
+        uint32_t port;
+        int fd;
+
+        peer_init_known(&p, 80, PORT, false);
+        peer_start(&p, 8);
+        fd = ask_early(&p, 1, &port);
+        peer_expect(&p, VSOCK_OP_RW);
+        peer_send(&p, PORT, port, VSOCK_OP_RESPONSE);
+        peer_run(&p, 40);
+        peer_read(fd, "OK ");
+        close(fd);
+        peer_expect(&p, VSOCK_OP_SHUTDOWN);
+        peer_send(&p, PORT, port, VSOCK_OP_RST);
+        fd = ask_early(&p, 1, &port);
+        peer_expect(&p, VSOCK_OP_RW);
+        peer_send(&p, PORT, port, VSOCK_OP_RESPONSE);
+        peer_send_shutdown(&p, PORT, port, VSOCK_SHUTDOWN_BOTH);
+        peer_read(fd, "OK ");
+        close(fd);
+        peer_fini(&p);
+}
+END_TEST
+
+START_TEST(test_early_refused)
+{
+        struct peer p;
+        uint32_t port;
+        int fd;
+
+        peer_init_known(&p, 0, PORT, false);
+        peer_start(&p, 8);
+        fd = ask_early(&p, 1, &port);
+        peer_expect(&p, VSOCK_OP_RW);
+        peer_send(&p, PORT, port, VSOCK_OP_RST);
+        peer_read_end(fd);
+        peer_send(&p, PORT, port, VSOCK_OP_RST); /* of the bytes */
+        peer_expect_none(&p);
+        close(fd);
+        peer_fini(&p);
+}
+END_TEST
+
+/* The bytes went to the driver of before: they cannot be said again. */
+START_TEST(test_early_reset)
+{
+        struct peer p;
+        uint32_t port;
+        int fd;
+
+        peer_init_known(&p, 0, PORT, false);
+        peer_start(&p, 8);
+        fd = ask_early(&p, 1, &port);
+        peer_expect(&p, VSOCK_OP_RW);
+        ck_assert(virtio_reset(p.dev));
+        peer_read_end(fd);
+        close(fd);
+        peer_fini(&p);
+}
+END_TEST
+
+static uint16_t given_back(const struct peer *p)
+{
+        return mock_used_idx(&p->m.vq[PEER_TX]);
+}
+
+START_TEST(test_late_tx)
+{
+        struct peer p;
+        unsigned before;
+        uint32_t port;
+        uint16_t n;
+        int fd;
+
+        peer_init_known(&p, 0, 0, true);
+        peer_start(&p, 8);
+        fd = peer_open(&p, PORT, &port);
+        n = given_back(&p);
+        peer_send_bytes(&p, PORT, port, 0, "a", 1);
+        peer_read(fd, "a");
+        ck_assert_uint_eq(given_back(&p), n);
+        /* with the next packet, and its interrupt */
+        before = p.m.interrupts[PEER_RX];
+        mock_set_used_event(&p.m.vq[PEER_RX], mock_used_idx(&p.m.vq[PEER_RX]));
+        peer_write(fd, "b");
+        peer_expect(&p, VSOCK_OP_RW);
+        ck_assert_uint_gt(given_back(&p), n);
+        ck_assert_uint_eq(p.m.interrupts[PEER_RX], before + 1);
+        /* by itself */
+        n = given_back(&p);
+        peer_send_bytes(&p, PORT, port, 0, "c", 1);
+        ck_assert_uint_eq(given_back(&p), n);
+        mock_set_used_event(&p.m.vq[PEER_TX], n);
+        before = p.m.interrupts[PEER_TX];
+        peer_run(&p, 2 * VSOCK_LATE_NS / 1000000);
+        ck_assert_uint_eq(given_back(&p), n + 1);
+        ck_assert_uint_eq(p.m.interrupts[PEER_TX], before + 1);
+        close(fd);
+        peer_fini(&p);
+}
+END_TEST
+
+START_TEST(test_late_tx_limits)
+{
+        static uint8_t bytes[VSOCK_LATE_BYTES];
+        struct peer p;
+        uint32_t port;
+        uint16_t n;
+        int fd;
+
+        peer_init_known(&p, 0, 0, true);
+        peer_start(&p, 8);
+        fd = peer_open(&p, PORT, &port);
+        peer_run(&p, 2 * VSOCK_LATE_NS / 1000000);
+        n = given_back(&p);
+        for (unsigned i = 0; i < VSOCK_LATE_MAX; i++)
+                peer_send_credit(&p, PORT, port, PEER_CREDIT, 0);
+        ck_assert_uint_eq(given_back(&p), n);
+        peer_send_credit(&p, PORT, port, PEER_CREDIT, 0);
+        ck_assert_uint_eq(given_back(&p), n + VSOCK_LATE_MAX + 1);
+        n = given_back(&p);
+        peer_send_bytes(&p, PORT, port, 0, bytes, sizeof(bytes));
+        ck_assert_uint_eq(given_back(&p), n);
+        peer_send_bytes(&p, PORT, port, 0, bytes, 1);
+        ck_assert_uint_eq(given_back(&p), n + 2);
+        close(fd);
+        peer_fini(&p);
+}
+END_TEST
+
 static const char *const bad_lines[] = {
         "\n",
         "HELLO\n",
@@ -746,6 +984,14 @@ int main(void)
                 test_client_before_driver,
                 test_internal_client,
                 test_pipelined,
+                test_early,
+                test_not_early,
+                test_early_limit,
+                test_early_to_the_silent,
+                test_early_refused,
+                test_early_reset,
+                test_late_tx,
+                test_late_tx_limits,
                 test_bad_lines,
                 test_client_says_nothing,
                 test_guest_never_answers,
