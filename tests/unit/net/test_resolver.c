@@ -385,5 +385,5 @@ int main(void)
                                        test_truncated, test_queries,     test_rate,
                                        test_streams,   test_stream_goes, test_servers };
 
-        return run_tests("dns", tests, array_size(tests));
+        return run_tests("resolver", tests, array_size(tests));
 }
