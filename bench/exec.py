@@ -119,6 +119,8 @@ def main():
                         'guest_kernel': args.kernel.name, 'ratio': ratio, 'limit': LIMIT_RATIO, 'whole_ratio': whole, 'costs': costs})
     if ratio > LIMIT_RATIO:
         raise measure.Failure(f'the ratio is more than {LIMIT_RATIO}')
+    if whole > WHOLE_RATIO:
+        raise measure.Failure(f'that of the whole process is more than {WHOLE_RATIO}')
 
 
 if __name__ == '__main__':

@@ -6,6 +6,7 @@
  */
 #include "net/event_line.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -18,7 +19,7 @@
 #define WORDS_MAX  512u
 #define FIXED_MAX  256u /* the keys, time, proto, address, port and verdict */
 
-_Static_assert(ESCAPE_LEN *NAME_LEN_MAX + POLICY_RULE_TEXT_MAX + WORDS_MAX + FIXED_MAX <= EVENT_LINE_MAX,
+static_assert(ESCAPE_LEN *NAME_LEN_MAX + POLICY_RULE_TEXT_MAX + WORDS_MAX + FIXED_MAX <= EVENT_LINE_MAX,
                "each part has its room");
 
 struct line {

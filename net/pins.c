@@ -6,6 +6,7 @@
  */
 #include "net/pins.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +34,7 @@ struct pins {
         struct pair pairs[PINS_MAX];
 };
 
-_Static_assert(PINS_MAX < UINT16_MAX, "a link holds an index and 1");
+static_assert(PINS_MAX < UINT16_MAX, "a link holds an index and 1");
 
 int pins_new(struct pins **ret)
 {

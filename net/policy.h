@@ -17,7 +17,8 @@
 #define POLICY_PORTS_MAX 16u  /* ranges in a rule */
 /* Names of one address that count: many sites share one address of a large CDN. */
 #define POLICY_NAMES_MAX 16u
-#define POLICY_HOST_MAX  64u /* addresses of the host */
+/* Addresses of the host: one with many containers has hundreds of interfaces. */
+#define POLICY_HOST_MAX 1024u
 
 #define POLICY_CONNECTIONS_DEFAULT 1024u
 #define POLICY_CONNECTIONS_MAX     65536u

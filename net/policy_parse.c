@@ -203,6 +203,9 @@ static bool read_name(const struct piece *p, struct policy_rule *r, struct polic
         int e = name_read(name.at, name.len, r->name);
 
         r->target = below ? POLICY_TO_BELOW : POLICY_TO_NAME;
+        /* Written again as the name that it is, it would be one of the words. */
+        if (e == NAME_OK && !below && (!strcmp(r->name, "host") || !strcmp(r->name, "metadata")))
+                return fail(m, "'%.*s': no name; the word for it is %s", SHOWN(*p), r->name);
         if (e == NAME_OK)
                 return true;
         if (below && e == NAME_E_EMPTY)

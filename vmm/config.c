@@ -6,6 +6,7 @@
  */
 #include "vmm/config.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "vmm/base/num.h"
@@ -30,6 +31,21 @@ static int check_balloon(const struct vm_config *c, struct problem *p)
                         "statistics of the balloon every %llu ms are too many: use stats=1s or more",
                         (unsigned long long)(b->stats_interval_ns / 1000000));
         return 0;
+}
+
+bool config_parse_mac(const char *text, uint8_t ret[6])
+{
+        unsigned b[6];
+
+        if (strlen(text) != 17 || strspn(text, "0123456789abcdefABCDEF:") != 17)
+                return false;
+        for (unsigned i = 0; i < 6; i++)
+                if ((i < 5 && text[3 * i + 2] != ':') || strcspn(text + 3 * i, ":") != 2 ||
+                    sscanf(text + 3 * i, "%2x", &b[i]) != 1)
+                        return false;
+        for (unsigned i = 0; i < 6; i++)
+                ret[i] = (uint8_t)b[i];
+        return true;
 }
 
 void config_net_mac(const struct vm_config *c, unsigned i, uint8_t ret[6])

@@ -109,6 +109,8 @@ struct vm_config {
         bool log_json;
 };
 
+/* Six pairs of hexadecimal digits between colons. Return: false, and *ret is untouched, for anything else. */
+bool config_parse_mac(const char *text, uint8_t ret[6]);
 /* The device's address: what was given, or one of ours for interface @i. */
 void config_net_mac(const struct vm_config *c, unsigned i, uint8_t ret[6]);
 

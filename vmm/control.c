@@ -15,6 +15,7 @@
 
 #include "guest/protocol.h"
 #include "virtio/blk/blk.h"
+#include "virtio/net/net.h"
 #include "virtio/vsock/vsock.h"
 #include "vmm/base/err.h"
 #include "vmm/base/log.h"
@@ -284,6 +285,17 @@ int control_disk_rate(struct control *c, unsigned disk, const struct rate_config
         if (!dev)
                 return err_new(-ENODEV);
         blk_set_rate(dev, rate);
+        return 0;
+}
+
+int control_net_rates(struct control *c, unsigned net, const struct rate_config *rx,
+                      const struct rate_config *tx)
+{
+        struct virtio_dev *dev = c->cfg.devices ? devices_net(c->cfg.devices, net) : NULL;
+
+        if (!dev)
+                return err_new(-ENODEV);
+        net_set_rates(dev, rx, tx);
         return 0;
 }
 

@@ -99,6 +99,10 @@ int must_check control_disk_rate(struct control *control, unsigned disk, const s
 int must_check control_disk_replace(struct control *control, unsigned disk, const char *path,
                                     struct problem *p);
 
+/* control_net_rates() - other limits for a network, by its number; NULL: as they are. Return: 0, or -ENODEV */
+int must_check control_net_rates(struct control *control, unsigned net, const struct rate_config *rx,
+                                 const struct rate_config *tx);
+
 /* All counters, as metrics_write() has them. */
 void control_write_metrics(struct control *control, FILE *f, enum metrics_format format);
 

@@ -4,7 +4,6 @@
  * Runs:   main thread.
  * Limits: CONFIG_DISKS_MAX disks, CONFIG_NETS_MAX networks.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "vmm/base/parse.h"
@@ -93,16 +92,10 @@ int options_add_disk(struct vm_config *c, const char *name, char *words, struct 
 
 static int set_mac(struct config_net *n, const char *text, struct problem *p)
 {
-        unsigned b[6];
-        int len = -1;
-
-        if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5], &len) != 6 ||
-            len != 17 || strlen(text) != 17 || strspn(text, "0123456789abcdefABCDEF:") != 17)
+        n->has_mac = config_parse_mac(text, n->mac);
+        if (!n->has_mac)
                 return problem_set(p, VMM_E_USAGE, "--net: MAC '%s' is not of the form 02:00:00:00:00:01",
                                    text);
-        for (unsigned i = 0; i < 6; i++)
-                n->mac[i] = (uint8_t)b[i];
-        n->has_mac = true;
         return 0;
 }
 

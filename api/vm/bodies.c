@@ -121,6 +121,20 @@ static const struct schema_field drive_update[] = {
 };
 const struct schema body_drive_update_schema = SCHEMA("PartialDrive", body_drive_update, drive_update);
 
+static const struct schema_field net[] = {
+        REQUIRED(SCHEMA_TEXT, body_net, iface_id),      REQUIRED(SCHEMA_TEXT, body_net, host_dev_name),
+        FIELD(SCHEMA_TEXT, body_net, guest_mac),        OBJECT(body_net, rx_rate_limiter, rate_schema),
+        OBJECT(body_net, tx_rate_limiter, rate_schema),
+};
+const struct schema body_net_schema = SCHEMA("NetworkInterface", body_net, net);
+
+static const struct schema_field net_update[] = {
+        REQUIRED(SCHEMA_TEXT, body_net_update, iface_id),
+        OBJECT(body_net_update, rx_rate_limiter, rate_schema),
+        OBJECT(body_net_update, tx_rate_limiter, rate_schema),
+};
+const struct schema body_net_update_schema = SCHEMA("PartialNetworkInterface", body_net_update, net_update);
+
 /* virtio 1.2, 5.10.4: 0, 1, 2 and the highest are reserved. */
 static const struct schema_field vsock[] = {
         REQUIRED_NUMBER(body_vsock, guest_cid, 3, UINT32_MAX - 1),

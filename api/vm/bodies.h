@@ -37,6 +37,16 @@ struct body_drive_update {
         struct schema_text drive_id, path_on_host;
         struct body_rate rate_limiter;
 };
+struct body_net {
+        bool given;
+        struct schema_text iface_id, host_dev_name, guest_mac;
+        struct body_rate rx_rate_limiter, tx_rate_limiter;
+};
+struct body_net_update {
+        bool given;
+        struct schema_text iface_id;
+        struct body_rate rx_rate_limiter, tx_rate_limiter;
+};
 struct body_vsock {
         bool given;
         struct schema_number guest_cid;
@@ -90,6 +100,8 @@ union body_any {
         struct body_cpu cpu;
         struct body_drive drive;
         struct body_drive_update drive_update;
+        struct body_net net;
+        struct body_net_update net_update;
         struct body_vsock vsock;
         struct body_entropy entropy;
         struct body_serial serial;
@@ -110,6 +122,7 @@ enum { STATE_PAUSED, STATE_RESUMED };
 enum { LEVEL_OFF, LEVEL_ERROR, LEVEL_WARNING, LEVEL_INFO, LEVEL_DEBUG, LEVEL_TRACE };
 
 extern const struct schema body_boot_schema, body_machine_schema, body_machine_update_schema, body_cpu_schema,
-        body_drive_schema, body_drive_update_schema, body_vsock_schema, body_entropy_schema,
-        body_serial_schema, body_balloon_schema, body_balloon_update_schema, body_balloon_stats_update_schema,
-        body_logger_schema, body_metrics_schema, body_action_schema, body_vm_schema;
+        body_drive_schema, body_drive_update_schema, body_net_schema, body_net_update_schema,
+        body_vsock_schema, body_entropy_schema, body_serial_schema, body_balloon_schema,
+        body_balloon_update_schema, body_balloon_stats_update_schema, body_logger_schema, body_metrics_schema,
+        body_action_schema, body_vm_schema;

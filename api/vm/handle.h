@@ -29,6 +29,8 @@ int handle_cpu(struct vm *vm, struct request *q);
 
 int handle_put_drive(struct vm *vm, struct request *q);
 int handle_patch_drive(struct vm *vm, struct request *q);
+int handle_put_net(struct vm *vm, struct request *q);
+int handle_patch_net(struct vm *vm, struct request *q);
 int handle_vsock(struct vm *vm, struct request *q);
 int handle_entropy(struct vm *vm, struct request *q);
 int handle_serial(struct vm *vm, struct request *q);
@@ -41,5 +43,7 @@ int handle_patch_balloon_stats(struct vm *vm, struct request *q);
 
 /* The document of @q lives on in *@at, in place of the one there. */
 void handle_keep(struct json_t **at, struct request *q);
+/* handle_check_id() - is the path's id that of the body? Return: 0, or -1 and *q->p */
+int must_check handle_check_id(const struct request *q, const char *id);
 /* handle_readable() - Return: 0 if there is a file at @path that can be read, or -1 and *p */
 int must_check handle_readable(const char *what, const char *path, struct problem *p);

@@ -18,7 +18,7 @@ static struct vm_drive *find_drive(struct vm *vm, const char *id)
         return NULL;
 }
 
-static int check_id(const struct request *q, const char *id)
+int handle_check_id(const struct request *q, const char *id)
 {
         if (strcmp(q->id, id))
                 return problem_set(q->p, VM_REFUSED,
@@ -56,7 +56,7 @@ int handle_put_drive(struct vm *vm, struct request *q)
         const struct body_drive *b = &q->body->drive;
         struct vm_drive *d = find_drive(vm, q->id);
 
-        if (check_id(q, b->drive_id.v) || check_drive(vm, b, q->p))
+        if (handle_check_id(q, b->drive_id.v) || check_drive(vm, b, q->p))
                 return -1;
         if (!d && vm->nr_drives == CONFIG_DISKS_MAX)
                 return problem_set(q->p, VM_REFUSED, "More than %u drives are not supported.",
@@ -94,7 +94,7 @@ int handle_patch_drive(struct vm *vm, struct request *q)
         const struct body_drive_update *b = &q->body->drive_update;
         struct vm_drive *d = find_drive(vm, q->id);
 
-        if (check_id(q, b->drive_id.v))
+        if (handle_check_id(q, b->drive_id.v))
                 return -1;
         if (!d)
                 return problem_set(q->p, VM_REFUSED, "There is no drive '%s'.", q->id);

@@ -67,7 +67,12 @@ int handle_get_config(struct vm *vm, struct request *q)
                 (void)fprintf(q->out, ",\"%s\":", parts[i].name);
                 schema_write(parts[i].schema, parts[i].body, q->out);
         }
-        (void)fputs(",\"network-interfaces\":[]}", q->out);
+        (void)fputs(",\"network-interfaces\":[", q->out);
+        for (unsigned i = 0; i < vm->nr_nets; i++) {
+                (void)fputs(i ? "," : "", q->out);
+                schema_write(&body_net_schema, &vm->nets[i].body, q->out);
+        }
+        (void)fputs("]}", q->out);
         return 0;
 }
 

@@ -15,7 +15,6 @@
 
 #define ID_MAX 64u
 
-#define NO_NET      "network interfaces are not supported by this version of vmlet"
 #define NO_SNAPSHOT "snapshots are not supported by this version of vmlet"
 #define NO_MMDS     "the metadata service (mmds) is not supported by this version of vmlet"
 #define NO_PMEM     "pmem devices are not supported by this version of vmlet"
@@ -44,6 +43,8 @@ const struct route routes_table[] = {
         DO("PUT", "/cpu-config", ROUTE_BEFORE, &body_cpu_schema, handle_cpu),
         DO("PUT", "/drives/{drive_id}", ROUTE_BEFORE, &body_drive_schema, handle_put_drive),
         DO("PATCH", "/drives/{drive_id}", ROUTE_AFTER, &body_drive_update_schema, handle_patch_drive),
+        DO("PUT", "/network-interfaces/{iface_id}", ROUTE_BEFORE, &body_net_schema, handle_put_net),
+        DO("PATCH", "/network-interfaces/{iface_id}", ROUTE_AFTER, &body_net_update_schema, handle_patch_net),
         DO("PUT", "/vsock", ROUTE_BEFORE, &body_vsock_schema, handle_vsock),
         DO("PUT", "/entropy", ROUTE_BEFORE, &body_entropy_schema, handle_entropy),
         DO("PUT", "/serial", ROUTE_BEFORE, &body_serial_schema, handle_serial),
@@ -58,8 +59,6 @@ const struct route routes_table[] = {
         REFUSE("PATCH", "/balloon/hinting/start", NO_HINTING),
         REFUSE("GET", "/balloon/hinting/status", NO_HINTING),
         REFUSE("PATCH", "/balloon/hinting/stop", NO_HINTING),
-        REFUSE("PUT", "/network-interfaces/{iface_id}", NO_NET),
-        REFUSE("PATCH", "/network-interfaces/{iface_id}", NO_NET),
         REFUSE("PUT", "/pmem/{id}", NO_PMEM),
         REFUSE("PATCH", "/pmem/{id}", NO_PMEM),
         REFUSE("GET", "/hotplug/memory", NO_HOTPLUG),

@@ -2,7 +2,7 @@
  * From the bodies of clients to a configuration, and to a machine.
  * Input:  bodies that schema.c let pass.
  * Runs:   loop thread.
- * Limits: CONFIG_DISKS_MAX drives.
+ * Limits: CONFIG_DISKS_MAX drives, CONFIG_NETS_MAX network interfaces.
  */
 #include "api/vm/vm.h"
 
@@ -47,6 +47,37 @@ static struct body_bucket import_bucket(const struct rate_bucket_config *b)
         };
 }
 
+static struct body_rate import_rate(const struct rate_config *rate)
+{
+        return (struct body_rate){ .given = rate_is_limited(rate),
+                                   .bandwidth = import_bucket(&rate->bandwidth),
+                                   .ops = import_bucket(&rate->ops) };
+}
+
+static void import_nets(struct vm *vm)
+{
+        const struct vm_config *c = vm->cfg.base;
+
+        for (unsigned i = 0; i < c->nr_nets; i++) {
+                struct vm_net *n = &vm->nets[vm->nr_nets++];
+                uint8_t m[6];
+
+                n->base = &c->nets[i];
+                config_net_mac(c, i, m);
+                (void)snprintf(n->mac, sizeof(n->mac), "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2],
+                               m[3], m[4], m[5]);
+                (void)snprintf(n->id, sizeof(n->id), "net%u", i % 100);
+                n->body = (struct body_net){
+                        .given = true,
+                        .iface_id = TEXT(n->id),
+                        .host_dev_name = TEXT(c->nets[i].name ? c->nets[i].name : "a descriptor"),
+                        .guest_mac = TEXT(n->mac),
+                        .rx_rate_limiter = import_rate(&c->nets[i].rx),
+                        .tx_rate_limiter = import_rate(&c->nets[i].tx),
+                };
+        }
+}
+
 static void import_drives(struct vm *vm)
 {
         const struct vm_config *c = vm->cfg.base;
@@ -63,11 +94,7 @@ static void import_drives(struct vm *vm)
                         .is_root_device = FLAG(!i && c->has_image),
                         .is_read_only = FLAG(c->disks[i].read_only),
                         .path_on_host = TEXT(c->disks[i].path),
-                        .rate_limiter = {
-                                .given = rate_is_limited(&c->disks[i].rate),
-                                .bandwidth = import_bucket(&c->disks[i].rate.bandwidth),
-                                .ops = import_bucket(&c->disks[i].rate.ops),
-                        },
+                        .rate_limiter = import_rate(&c->disks[i].rate),
                 };
         }
 }
@@ -97,6 +124,7 @@ void vm_init(struct vm *vm, const struct api_config *cfg)
                 .huge_pages = NUMBER(PAGES_NONE),
         };
         import_drives(vm);
+        import_nets(vm);
         if (c->vsock_path)
                 vm->vsock = (struct body_vsock){
                         .given = true,
@@ -116,6 +144,8 @@ static void free_docs(struct vm *vm)
                 json_free(vm->drives[i].doc);
                 json_free(vm->drives[i].patched);
         }
+        for (unsigned i = 0; i < vm->nr_nets; i++)
+                json_free(vm->nets[i].doc);
 }
 
 void vm_fini(struct vm *vm)
@@ -211,6 +241,23 @@ static void describe_drives(struct vm *vm, struct vm_config *c)
                         describe_drive(&vm->drives[i], c);
 }
 
+static void describe_net(const struct vm_net *n, struct config_net *ret)
+{
+        if (n->base) {
+                *ret = *n->base;
+                return;
+        }
+        *ret = (struct config_net){
+                .kind = NET_TAP,
+                .name = n->body.host_dev_name.v,
+                .fd = -1,
+                .queues = 1,
+                .rx = vm_rate(&n->body.rx_rate_limiter),
+                .tx = vm_rate(&n->body.tx_rate_limiter),
+        };
+        ret->has_mac = n->body.guest_mac.given && config_parse_mac(n->body.guest_mac.v, ret->mac);
+}
+
 static int describe_boot(struct vm *vm, struct vm_config *c, struct problem *p)
 {
         const struct vm_drive *root = root_of(vm);
@@ -244,6 +291,8 @@ int vm_describe(struct vm *vm, struct vm_config *c, struct problem *p)
         c->cpus = (unsigned)vm->machine.vcpu_count.v;
         c->memory_bytes = vm->machine.mem_size_mib.v << 20;
         describe_drives(vm, c);
+        for (c->nr_nets = 0; c->nr_nets < vm->nr_nets; c->nr_nets++)
+                describe_net(&vm->nets[c->nr_nets], &c->nets[c->nr_nets]);
         if (describe_boot(vm, c, p))
                 return -1;
         c->vsock_path = vm->vsock.given ? vm->vsock.uds_path.v : NULL;

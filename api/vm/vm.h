@@ -16,6 +16,13 @@ struct vm_drive {
         unsigned disk;                  /* its number in the configuration that vm_describe() made */
 };
 
+struct vm_net {
+        struct body_net body;
+        struct json_t *doc;
+        const struct config_net *base; /* of the command line; NULL: a client's */
+        char id[8], mac[18];           /* of one of the command line */
+};
+
 struct vm {
         struct api_config cfg;
         struct control *control; /* NULL: not started */
@@ -32,6 +39,9 @@ struct vm {
         struct json_t *boot_doc, *vsock_doc, *serial_doc, *logger_doc, *metrics_doc;
         unsigned nr_drives;
         struct vm_drive drives[CONFIG_DISKS_MAX];
+
+        unsigned nr_nets;
+        struct vm_net nets[CONFIG_NETS_MAX]; /* in the order of the configuration */
 
         char *boot_args;        /* with PARTUUID in it; NULL: not needed */
         int log_fd, metrics_fd; /* -1: none */

@@ -341,6 +341,22 @@ START_TEST(test_decide_seen)
 }
 END_TEST
 
+/* The host's last address counts as its first does; beyond them nothing is read. */
+START_TEST(test_host_limit)
+{
+        static struct policy_host many = { .nr = POLICY_HOST_MAX };
+        struct policy_names names;
+        struct policy_flow flow = flow_of(A " 80", NULL, &names);
+
+        many.addresses[POLICY_HOST_MAX - 1] = flow.address;
+        check("last", "-m", policy_decide(make("public", ""), &many, &flow, &names));
+        many.nr = POLICY_HOST_MAX - 1;
+        check("not there", "+m", policy_decide(make("public", ""), &many, &flow, &names));
+        many.nr = POLICY_HOST_MAX + 1;
+        check("more", "-m", policy_decide(make("public", ""), &many, &flow, &names));
+}
+END_TEST
+
 /* A name is asked for, and the address of its answer kept, or not. */
 static const struct {
         const char *mode, *rules, *name, *expect, *address;
@@ -435,6 +451,10 @@ static const struct {
         { "allow b\xc3\xbc"
           "cher.example",
           "xn--" },
+        { "allow Host:80", "the word for it is host" },
+        { "allow metadata.", "the word for it is metadata" },
+        { "allow metaData", "the word for it is metadata" },
+        { "allow *.host", NULL },
         { "allow 1.2.3", "neither a name nor an address" },
         { "allow 1.2.3.256", "neither a name nor an address" },
         { "allow 0x7f000001", "neither a name nor an address" },
@@ -673,6 +693,7 @@ int main(void)
 {
         const struct run_test tests[] = { { test_decide, (int)array_size(decisions) },
                                           { test_decide_seen, (int)array_size(seen) },
+                                          { test_host_limit, 1 },
                                           { test_question, (int)array_size(questions) },
                                           { test_rules, (int)array_size(rules) },
                                           { test_contradictions, (int)array_size(covered) },

@@ -229,10 +229,52 @@ START_TEST(test_config_is_shown)
 }
 END_TEST
 
+#define NET(id, rest) "{\"iface_id\":\"" id "\",\"host_dev_name\":\"tap_" id "\"" rest "}"
+
+START_TEST(test_network_interfaces)
+{
+        set_up();
+        ask(204, NULL, "PUT", "/network-interfaces/a", NET("a", ",\"guest_mac\":\"06:00:AC:10:00:02\""));
+        ask(204, NULL, "PUT", "/network-interfaces/b",
+            NET("b", ",\"tx_rate_limiter\":{\"bandwidth\":{\"size\":1000,\"refill_time\":10}}"));
+        ask(204, NULL, "PUT", "/network-interfaces/a", NET("a", ",\"guest_mac\":\"06:00:ac:10:00:02\""));
+        ask(400, "already in use", "PUT", "/network-interfaces/b",
+            NET("b", ",\"guest_mac\":\"06:00:ac:10:00:02\""));
+        ask(400, "no address of one", "PUT", "/network-interfaces/b",
+            NET("b", ",\"guest_mac\":\"07:00:ac:10:00:02\""));
+        ask(400, "no address of one", "PUT", "/network-interfaces/b",
+            NET("b", ",\"guest_mac\":\"6:0:ac:10:0:2\""));
+        ask(400, "does not match", "PUT", "/network-interfaces/c", NET("b", ""));
+        ask(400, "1 to 15 bytes", "PUT", "/network-interfaces/c",
+            "{\"iface_id\":\"c\",\"host_dev_name\":\"\"}");
+        ask(400, "1 to 15 bytes", "PUT", "/network-interfaces/c",
+            "{\"iface_id\":\"c\",\"host_dev_name\":\"1234567890123456\"}");
+        ask(400, "missing field", "PUT", "/network-interfaces/c", "{\"iface_id\":\"c\"}");
+        ask(400, "before starting", "PATCH", "/network-interfaces/a", "{\"iface_id\":\"a\"}");
+        for (char id[] = "c"; *id <= 'h'; (*id)++) {
+                char path[32], body[80];
+
+                (void)snprintf(path, sizeof(path), "/network-interfaces/%s", id);
+                (void)snprintf(body, sizeof(body), "{\"iface_id\":\"%s\",\"host_dev_name\":\"t%s\"}", id, id);
+                ask(204, NULL, "PUT", path, body);
+        }
+        ask(400, "More than 8", "PUT", "/network-interfaces/i", NET("i", ""));
+        ask(204, NULL, "PUT", "/boot-source", "{\"kernel_image_path\":\"/dev/null\"}");
+        ask(400, "today", "PUT", "/actions", "{\"action_type\":\"InstanceStart\"}");
+        ck_assert_uint_eq(started.nr_nets, 8);
+        ck_assert(started.nets[0].kind == NET_TAP && started.nets[0].has_mac &&
+                  started.nets[0].mac[2] == 0xac);
+        ck_assert_str_eq(started.nets[1].name, "tap_b");
+        ck_assert(!started.nets[1].has_mac && started.nets[1].tx.bandwidth.size == 1000);
+        ck_assert(!started.nets[1].rx.bandwidth.size && started.nets[1].queues == 1);
+        vm_fini(&vm);
+}
+END_TEST
+
 int main(void)
 {
         const TTest *const tests[] = { test_read_and_write, test_bad_bodies, test_configuration,
-                                       test_config_is_shown };
+                                       test_config_is_shown, test_network_interfaces };
 
         return run_tests("api", tests, array_size(tests));
 }
