@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "cli/policy_words.h"
 #include "sandbox/forward.h"
 #include "sandbox/images.h"
 #include "sandbox/limits.h"
@@ -137,6 +138,32 @@ static int read_sizes(struct asked *a, struct problem *p)
         return 0;
 }
 
+/* By the agent, or where the sandbox has a network by its gateway, which knows UDP and no sockets of files. */
+static int read_port(struct asked *a, const char *word, struct problem *p)
+{
+        size_t len = strlen(word), behind = strcspn(word, "/");
+        char plain[FORWARD_PATH_MAX + 80];
+        struct forward_spec spec;
+        bool udp = len > 4 && !strcmp(word + len - 4, "/udp"),
+             tcp = len > 4 && !strcmp(word + len - 4, "/tcp");
+
+        if (udp && !a->policy)
+                return problem_set(p, CLI_FAILED,
+                                   "--publish %.64s: UDP needs a network: say --net deny, or more, too",
+                                   word);
+        snprintf(plain, sizeof(plain), "%.*s", (int)(udp || tcp ? len - 4 : len), word);
+        if (forward_parse(plain, &spec, p))
+                return -1;
+        if (!((const struct sockaddr_in *)&spec.listen)->sin_port)
+                return problem_set(p, CLI_FAILED, "--publish %.64s: say which port", word);
+        if (a->policy && !spec.port)
+                return problem_set(
+                        p, CLI_FAILED,
+                        "--publish %.64s: with a network a port of the guest is needed, not '%.64s'", word,
+                        word + behind);
+        return record_add(&a->record.ports, word) ? problem_set(p, CLI_FAILED, "out of memory") : 0;
+}
+
 static int read_names(struct asked *a, struct problem *p)
 {
         struct record *r = &a->record;
@@ -158,17 +185,9 @@ static int read_names(struct asked *a, struct problem *p)
                 if (record_add(&r->labels, label))
                         return problem_set(p, CLI_FAILED, "out of memory");
         }
-        for (size_t i = 0; i < a->ports.n; i++) {
-                struct forward_spec spec;
-
-                if (forward_parse(a->ports.items[i], &spec, p))
+        for (size_t i = 0; i < a->ports.n; i++)
+                if (read_port(a, a->ports.items[i], p))
                         return -1;
-                if (!((const struct sockaddr_in *)&spec.listen)->sin_port)
-                        return problem_set(p, CLI_FAILED, "--publish %.64s: say which port",
-                                           a->ports.items[i]);
-                if (record_add(&r->ports, a->ports.items[i]))
-                        return problem_set(p, CLI_FAILED, "out of memory");
-        }
         r->name = a->name;
         r->hostname = a->hostname ? a->hostname : a->name;
         return 0;
@@ -214,6 +233,7 @@ static void fill_plain(struct asked *a)
         r->user = a->user;
         r->workdir = a->workdir;
         r->disk_rate = a->disk_rate;
+        r->network = a->policy;
         r->temporary = a->rm;
         r->interactive = a->interactive;
         r->tty = a->tty;
@@ -243,6 +263,8 @@ int asked_read(const struct cli_command *command, int argc, char **argv, const s
                 return problem_set(p, CLI_FAILED,
                                    "--detach-keys %.64s: write letters or ctrl-LETTER with commas between",
                                    a->detach_keys);
+        if (policy_words_read(a->net, &a->rules, &a->policy, p))
+                return -1;
         if (read_names(a, p) || read_sizes(a, p) || read_env(a, p) ||
             read_command(a, argv + at, argc - at, p))
                 return -1;
@@ -258,6 +280,8 @@ void asked_fini(struct asked *a)
         free(a->env_files.items);
         free(a->labels.items);
         free(a->ports.items);
+        free(a->rules.items);
+        free(a->policy);
         free(a->image_path);
         free(a->kernel_path);
 }

@@ -11,13 +11,14 @@
 
 struct asked {
         struct cli_list env_words, env_files, labels, ports;
-        const char *name, *hostname, *user, *workdir, *cpus, *disk, *disk_rate, *kernel, *detach_keys;
+        struct cli_list rules; /* "allow" or "deny", and what */
+        const char *name, *hostname, *user, *workdir, *cpus, *disk, *disk_rate, *kernel, *detach_keys, *net;
         bool interactive, tty, detach, rm, line;
         uint64_t memory_bytes, lifetime_ns, boot_timeout_ns, pids, cpu_shares;
         struct keys keys;
         struct env env;
         struct settings settings; /* of the user: what he did not say */
-        char *image_path, *kernel_path;
+        char *image_path, *kernel_path, *policy;
         struct record record; /* borrows from all of these */
 };
 

@@ -15,12 +15,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cli/asked.h"
 #include "cli/cli.h"
 #include "cli/port_forward.h"
 #include "cli/session.h"
 #include "sandbox/events.h"
 #include "sandbox/life.h"
 #include "sandbox/lock.h"
+#include "sandbox/network.h"
 #include "sandbox/store.h"
 #include "vmm/base/cleanup.h"
 
@@ -81,6 +83,8 @@ static int open_ports(const struct boot *b, struct problem *p)
 {
         const struct record *r = b->record;
 
+        if (network_has(b->sandbox))
+                return 0; /* its gateway has them */
         return port_forward_start(b->sandbox, r->name ? r->name : b->sandbox->id, r->ports.items, r->ports.nr,
                                   p);
 }
@@ -218,6 +222,8 @@ static int run_all(struct boot *b, struct problem *p)
                 return -1;
         if (*launch.note)
                 fprintf(stderr, "vmlet: sandbox %s: %s\n", b->sandbox->id, launch.note);
+        if (!network_has(b->sandbox) && b->watch && b->interactive && asked_is_shell(&b->record->args))
+                fputs("(no network: vmlet run --net public, or --allow NAME, gives one)\n", stderr);
         if (open_ports(b, p)) {
                 status = end(b, &launch, begun, -1, p);
         } else if (b->record->args.nr) {

@@ -132,6 +132,10 @@ static int store(const struct cli_option *o, const char *value, void *to, struct
                 if (add_item(field, value))
                         return problem_set(problem, CLI_FAILED, "out of memory");
                 return 0;
+        case CLI_NAMED:
+                if (add_item(field, o->name) || add_item(field, value))
+                        return problem_set(problem, CLI_FAILED, "out of memory");
+                return 0;
         case CLI_DURATION:
                 if (!parse_duration(value, field))
                         return problem_set(problem, CLI_FAILED,

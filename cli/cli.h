@@ -12,9 +12,10 @@
 #define CLI_FAILED 125 /* the tool itself failed, as docker has it */
 
 enum cli_kind {
-        CLI_FLAG,     /* bool */
-        CLI_TEXT,     /* const char * */
-        CLI_LIST,     /* struct cli_list: may be given many times */
+        CLI_FLAG, /* bool */
+        CLI_TEXT, /* const char * */
+        CLI_LIST, /* struct cli_list: may be given many times */
+        CLI_NAMED, /* struct cli_list: the option's name, then its value; several options in one keep their order */
         CLI_DURATION, /* uint64_t, nanoseconds */
         CLI_NUMBER,   /* uint64_t */
         CLI_SIZE,     /* uint64_t, bytes */
@@ -52,7 +53,7 @@ extern const struct cli_command cli_run, cli_create, cli_start, cli_stop, cli_ki
 extern const struct cli_command cli_wait, cli_ps, cli_inspect, cli_logs, cli_events, cli_system, cli_images;
 extern const struct cli_command cli_version, cli_pause, cli_unpause, cli_attach, cli_completion;
 extern const struct cli_command cli_doctor, cli_exec, cli_port_forward, cli_shell, cli_signal;
-extern const struct cli_command cli_cp, cli_stats, cli_top;
+extern const struct cli_command cli_cp, cli_net, cli_stats, cli_top;
 
 /*
  * cli_parse() - options, up to "--"

@@ -20,6 +20,7 @@ const struct cli_command *const cli_commands[] = {
         &cli_top,
         &cli_stats,
         &cli_port_forward,
+        &cli_net,
         &cli_create,
         &cli_start,
         &cli_stop,

@@ -152,7 +152,7 @@ static const char *existing(char *path)
 static int run(const struct cli_command *command, int argc, char **argv)
 {
         struct doctor_options o = { 0 };
-        struct doctor_host host = { .root = "", .uid = getuid() };
+        struct doctor_host host = { .root = "", .uid = getuid(), .gid = getgid() };
         struct report report = { .options = &o, .json = { .to = stdout } };
         struct doctor_finding finding = { 0 };
         struct problem problem = { 0 };

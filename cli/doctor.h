@@ -24,7 +24,7 @@ struct doctor_host {
         const char *root;    /* "" = this host */
         const char *runtime; /* folder of sockets, NULL: could not be found */
         const char *data;    /* folder of sandboxes */
-        unsigned uid;
+        unsigned uid, gid;
 };
 
 struct doctor_check {

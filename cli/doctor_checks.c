@@ -362,6 +362,26 @@ static void look_at_limits(const struct doctor_host *host, struct doctor_finding
         }
 }
 
+/* What gateways need of the host: a resolver to ask, and the kernel's leave to ping without privileges. */
+static void look_at_network(const struct doctor_host *host, struct doctor_finding *f)
+{
+        cleanup(freep) char *resolver = read_text(host, "/etc/resolv.conf");
+        cleanup(freep) char *groups = read_text(host, "/proc/sys/net/ipv4/ping_group_range");
+        unsigned long first = 1, last = 0;
+
+        if (!resolver || !strstr(resolver, "nameserver")) {
+                find(f, DOCTOR_WARN,
+                     "/etc/resolv.conf names no resolver: sandboxes with a network resolve no names");
+                advise(f, "add a line such as: nameserver 192.0.2.53");
+        } else if (!groups || sscanf(groups, "%lu %lu", &first, &last) != 2 || first > host->gid ||
+                   last < host->gid) {
+                find(f, DOCTOR_NOTE, "this user may not ping: nor may sandboxes with a network");
+                advise(f, "sysctl net.ipv4.ping_group_range='0 2147483647'");
+        } else {
+                find(f, DOCTOR_OK, "sandboxes with a network can resolve names and ping");
+        }
+}
+
 const struct doctor_check doctor_checks[] = {
         { "processor", look_at_processor },
         { "kernel", look_at_kernel },
@@ -372,6 +392,7 @@ const struct doctor_check doctor_checks[] = {
         { "clock", look_at_clock },
         { "cgroups", look_at_cgroups },
         { "limits", look_at_limits },
+        { "network", look_at_network },
         { "disk", look_at_data },
         { "sockets", look_at_runtime },
         { "ksm", look_at_sharing },

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "cli/asked.h"
+#include "sandbox/network.h"
 
 void listing_fill(const struct sandbox *s, struct listing *ret)
 {
@@ -129,6 +130,8 @@ static void put_status(const struct life_status *s, struct out_json *j)
 void listing_json(const struct listing *l, struct out_json *j)
 {
         const struct sandbox *s = &l->sandbox;
+        cleanup(freep) char *policy = NULL;
+        struct problem ignored = { 0 };
 
         out_json_open(j, NULL, '{');
         out_json_text(j, "id", s->id);
@@ -140,6 +143,8 @@ void listing_json(const struct listing *l, struct out_json *j)
                 out_json_text(j, "problem", l->problem.text);
         else
                 put_asked(&l->record, j);
+        (void)!network_read(s, &policy, &ignored); /* NULL: it has none */
+        out_json_text(j, "network", policy);
         out_json_bool(j, "rm", s->temporary);
         out_json_text(j, "folder", s->folder);
         out_json_text(j, "agent_socket", s->agent);

@@ -12,12 +12,16 @@
 #include "vmm/base/cleanup.h"
 
 static const struct cli_option options[] = {
+        { 0, "allow", CLI_NAMED, "RULE", offsetof(struct asked, rules),
+          "give it a network that reaches this: api.example.com:443, '*.example.org', 10.1.0.0/16:5432" },
         { 0, "boot-timeout", CLI_DURATION, "TIME", offsetof(struct asked, boot_timeout_ns),
           "give the guest that long to be ready (60s)" },
         { 0, "cpus", CLI_TEXT, "N[.M]", offsetof(struct asked, cpus),
           "processors (1); with a fraction, no more time than that" },
         { 'c', "cpu-shares", CLI_NUMBER, "N", offsetof(struct asked, cpu_shares),
           "share of the host's processors when they are busy (1024)" },
+        { 0, "deny", CLI_NAMED, "RULE", offsetof(struct asked, rules),
+          "what it must not reach; of --allow and --deny the first that fits decides" },
         { 'd', "detach", CLI_FLAG, NULL, offsetof(struct asked, detach),
           "leave it running, and print its ID" },
         { 0, "detach-keys", CLI_TEXT, "KEYS", offsetof(struct asked, detach_keys),
@@ -43,6 +47,8 @@ static const struct cli_option options[] = {
         { 0, "name", CLI_TEXT, "NAME", offsetof(struct asked, name), "call it so" },
         { 0, "pids-limit", CLI_NUMBER, "N", offsetof(struct asked, pids),
           "at most that many processes in the guest" },
+        { 0, "net", CLI_TEXT, "MODE|FILE", offsetof(struct asked, net),
+          "network: none (the default), deny, allow, public, or a file with a policy" },
         { 'p', "publish", CLI_LIST, "[ADDRESS:]PORT:GUEST_PORT", offsetof(struct asked, ports),
           "lead a port of this host into the guest, while it runs" },
         { 0, "rm", CLI_FLAG, NULL, offsetof(struct asked, rm), "remove it when it has ended" },

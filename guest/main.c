@@ -20,6 +20,7 @@
 
 #include "guest/cgroup.h"
 #include "guest/mounts.h"
+#include "guest/network.h"
 #include "guest/server.h"
 #include "guest/vsock.h"
 
@@ -163,6 +164,7 @@ static void settle(struct service *service, const struct settings *settings)
         mounts_rest(settings);
         set_hostname(settings);
         raise_loopback();
+        network_up(settings);
         rest_when_idle();
         read_boot_id(service->welcome.boot_id);
 }

@@ -6,7 +6,9 @@
  */
 #include "guest/settings.h"
 
+#include <arpa/inet.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "guest/text.h"
 
@@ -35,6 +37,33 @@ static void copy(char *to, size_t size, const struct word *w)
         to[w->len] = 0;
 }
 
+/* Return: false for what is none; *ret is untouched then. */
+static bool parse_net(const struct word *w, struct settings_net *ret)
+{
+        struct settings_net net = { 0 };
+        char address[96], *slash, *comma;
+        uint32_t prefix;
+
+        if (w->len >= sizeof(address))
+                return false;
+        memcpy(address, w->s, w->len);
+        address[w->len] = 0;
+        slash = strchr(address, '/');
+        comma = slash ? strchr(slash, ',') : NULL;
+        if (!comma)
+                return false;
+        *slash = *comma = 0;
+        net.family = strchr(address, ':') ? AF_INET6 : AF_INET;
+        if (inet_pton(net.family, address, net.address) != 1 ||
+            inet_pton(net.family, comma + 1, net.gateway) != 1 ||
+            !text_number(slash + 1, (size_t)(comma - slash - 1), net.family == AF_INET ? 32 : 128, &prefix))
+                return false;
+        net.prefix = (uint8_t)prefix;
+        copy(net.resolver, sizeof(net.resolver), &(struct word){ comma + 1, strlen(comma + 1) });
+        *ret = net;
+        return true;
+}
+
 static void apply(struct settings *s, const struct word *w)
 {
         struct word rest;
@@ -49,6 +78,10 @@ static void apply(struct settings *s, const struct word *w)
                 copy(s->hostname, sizeof(s->hostname), &rest);
         else if (has_prefix(w, "pids=", &rest))
                 (void)!text_number(rest.s, rest.len, PIDS_MOST, &s->pids); /* else there is no limit */
+        else if (has_prefix(w, "net4=", &rest))
+                (void)parse_net(&rest, &s->net[0]);
+        else if (has_prefix(w, "net6=", &rest))
+                (void)parse_net(&rest, &s->net[1]);
         else if (has_prefix(w, "overlay=", &rest) && rest.len == 1)
                 s->overlay = *rest.s != '0';
         else if (has_prefix(w, "once", &rest) && !rest.len)

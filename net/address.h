@@ -58,7 +58,10 @@ bool address_in(const struct address *a, const struct address *base, unsigned pr
 enum address_class address_classify(const struct address *a, unsigned *ret_prefix);
 /* "private", "of a cloud's metadata service" …, for "10.1.2.3 is …" */
 const char *address_class_words(enum address_class c);
-/* Is there an address of special use in the range that is smaller than the range, or as large? */
-bool address_range_has_special(const struct address *base, unsigned prefix);
+/*
+ * address_range_narrowest() - the prefix of the smallest block of special use that the range holds, or that holds it;
+ * 0: all of it is public
+ */
+unsigned address_range_narrowest(const struct address *base, unsigned prefix);
 /* The IPv4 address inside a translated, mapped, 6to4, Teredo or NAT64 one; false if there is none. */
 bool address_embedded(const struct address *a, struct address *ret);

@@ -134,23 +134,25 @@ enum address_class address_classify(const struct address *a, unsigned *ret_prefi
         return ADDRESS_PUBLIC;
 }
 
-bool address_range_has_special(const struct address *base, unsigned prefix)
+unsigned address_range_narrowest(const struct address *base, unsigned prefix)
 {
         const struct block *blocks;
+        unsigned narrowest;
         size_t nr;
 
-        if (address_classify(base, NULL) ||
-            (base->family == ADDRESS_IP6 && address_in(&nat64, base, prefix)) ||
-            (is_nat64(base) && prefix < 128))
-                return true;
+        (void)address_classify(base, &narrowest);
+        if (base->family == ADDRESS_IP6 &&
+            (address_in(&nat64, base, prefix) || (is_nat64(base) && prefix < 128)))
+                return 128; /* each has a block of its own */
         blocks = blocks_of(base->family, &nr);
         for (size_t i = 0; i < nr; i++) {
                 struct address b = base_of(&blocks[i], base->family);
 
-                if (blocks[i].prefix >= prefix && address_in(&b, base, prefix))
-                        return true;
+                if (blocks[i].prefix >= prefix && blocks[i].prefix > narrowest &&
+                    address_in(&b, base, prefix))
+                        narrowest = blocks[i].prefix;
         }
-        return false;
+        return narrowest;
 }
 
 bool address_embedded(const struct address *a, struct address *ret)

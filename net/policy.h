@@ -17,7 +17,8 @@
 #define POLICY_PORTS_MAX 16u  /* ranges in a rule */
 /* Names of one address that count: many sites share one address of a large CDN. */
 #define POLICY_NAMES_MAX 16u
-#define POLICY_HOST_MAX  64u /* addresses of the host */
+/* Addresses of the host: one with many containers has hundreds of interfaces. */
+#define POLICY_HOST_MAX 1024u
 
 #define POLICY_CONNECTIONS_DEFAULT 1024u
 #define POLICY_CONNECTIONS_MAX     65536u
@@ -111,7 +112,7 @@ struct policy_decision policy_question(const struct policy *p, const char *name)
 bool policy_keeps(const struct policy *p, const struct policy_host *host,
                   const struct policy_decision *question, const struct address *address);
 
-/* "allow pypi.org:443", or "mode allow" for POLICY_BY_MODE */
+/* "allow example.com:443", or "mode allow" for POLICY_BY_MODE */
 void policy_rule_text(const struct policy *p, int rule, char ret[POLICY_RULE_TEXT_MAX]);
 const char *policy_mode_text(enum policy_mode mode);
 const char *policy_proto_text(enum policy_proto proto);

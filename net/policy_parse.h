@@ -3,7 +3,7 @@
  * The text of a policy: a subset of TOML in a file, single rules on a command line. Pure.
  *
  *   mode = "allow"              "none", "deny", "allow", "public"
- *   rules = [ "allow pypi.org:443", "deny 192.0.2.0/24", … ]
+ *   rules = [ "allow example.com:443", "deny 192.0.2.0/24", … ]
  *   bytes_per_second = "10M"
  *   connections_per_second = 50
  *   connections = 512
@@ -27,7 +27,7 @@ struct policy_mistake {
 
 /* A file, with policy_check(). */
 bool policy_parse(const char *text, size_t len, struct policy *ret, struct policy_mistake *mistake);
-/* @text: with its verb, "allow pypi.org:443" */
+/* @text: with its verb, "allow example.com:443" */
 bool policy_parse_rule(const char *text, size_t len, struct policy_rule *ret, struct policy_mistake *mistake);
 bool policy_parse_mode(const char *text, enum policy_mode *ret, struct policy_mistake *mistake);
 
@@ -35,7 +35,10 @@ bool policy_parse_mode(const char *text, enum policy_mode *ret, struct policy_mi
 void policy_init(struct policy *p, enum policy_mode mode);
 bool policy_add(struct policy *p, bool allow, const char *target, struct policy_mistake *mistake);
 
-/* Contradictions: a rule that can never match, for an earlier one covers it; rules that the mode has no use for. */
+/*
+ * policy_check() - contradictions: a rule that can never match, for an earlier one covers it; rules that the mode has
+ * no use for. @mistake->line is the number of the rule, from 1.
+ */
 bool policy_check(const struct policy *p, struct policy_mistake *mistake);
 
 /*

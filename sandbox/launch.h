@@ -4,15 +4,17 @@
  */
 #include <sys/types.h>
 
+#include "sandbox/network.h"
 #include "sandbox/record.h"
 #include "sandbox/sandbox.h"
 
 struct launch {
         pid_t pid;
+        struct network network;
         int ready;      /* the reading end of its --ready-fd; -1 once used */
         char note[256]; /* what a person should know: a limit that is not held; "" = nothing */
 };
-#define LAUNCH_NONE ((struct launch){ .ready = -1 })
+#define LAUNCH_NONE ((struct launch){ .network = NETWORK_NONE, .ready = -1 })
 
 /*
  * launch_start() - start vmm, in a session of its own, with its working folder where the sockets are

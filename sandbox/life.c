@@ -207,6 +207,12 @@ int life_start(const struct paths *paths, struct sandbox *s, const struct record
             launch_start(s, r, (const int[]){ lock, beside }, ret, p))
                 return -1;
         e = launch_wait_ready(ret);
+        if (!e && network_wait_ready(s, &ret->network, p)) {
+                (void)kill(ret->pid, SIGKILL);
+                while (waitpid(ret->pid, NULL, 0) < 0 && errno == EINTR)
+                        continue;
+                return -1;
+        }
         if (!e) {
                 events_tell(paths, s, "started", NULL);
                 return 0;

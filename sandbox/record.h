@@ -24,6 +24,7 @@ struct record {
         const char *id, *name;
         const char *image, *image_path, *kernel; /* as asked; the files that were found */
         const char *user, *workdir, *hostname, *disk_rate;
+        const char *network; /* the policy's text, for network.toml (network.h); not part of config.json */
         bool temporary, tty, interactive;
         bool watched; /* not kept: who starts it stays, and has all its output */
         uint64_t created_ns;

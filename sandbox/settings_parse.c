@@ -10,6 +10,7 @@
 
 #include "vmm/base/compiler.h"
 #include "vmm/base/parse.h"
+#include "vmm/base/toml.h"
 
 enum kind { TEXT, NUMBER, SIZE };
 
@@ -29,84 +30,6 @@ static const struct key keys[] = {
         { "defaults", "cpus", TEXT, offsetof(struct settings, cpus) },
         { "defaults", "disk", TEXT, offsetof(struct settings, disk) },
 };
-
-struct line {
-        const char *at, *end;
-};
-
-static void skip_blanks(struct line *l)
-{
-        while (l->at < l->end && (*l->at == ' ' || *l->at == '\t'))
-                l->at++;
-}
-
-/* Nothing but blanks and a comment may follow. */
-static bool is_over(struct line *l)
-{
-        skip_blanks(l);
-        if (l->at < l->end && *l->at != '#')
-                return false;
-        for (; l->at < l->end; l->at++)
-                if ((unsigned char)*l->at < ' ' && *l->at != '\t')
-                        return false;
-        return true;
-}
-
-static bool is_bare(char c)
-{
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-               c == '-';
-}
-
-/* A bare key. Return: its length. */
-static size_t take_word(struct line *l, const char **ret)
-{
-        *ret = l->at;
-        while (l->at < l->end && is_bare(*l->at))
-                l->at++;
-        return (size_t)(l->at - *ret);
-}
-
-/* "basic", where a backslash stands before a quote or another, or 'literal'. */
-static int take_string(struct line *l, settings_text_t ret)
-{
-        char quote = *l->at++;
-        size_t n = 0;
-
-        for (;; l->at++) {
-                if (l->at == l->end || ((unsigned char)*l->at < ' ' && *l->at != '\t'))
-                        return SETTINGS_E_SYNTAX;
-                if (*l->at == quote)
-                        break;
-                if (quote == '"' && *l->at == '\\' && (++l->at == l->end || !strchr("\\\"", *l->at)))
-                        return SETTINGS_E_SYNTAX;
-                if (n == SETTINGS_TEXT_MAX)
-                        return SETTINGS_E_LONG;
-                ret[n++] = *l->at;
-        }
-        l->at++;
-        ret[n] = 0;
-        return SETTINGS_OK;
-}
-
-/* A string, or the digits of a number as one. */
-static int take_value(struct line *l, settings_text_t ret, bool *ret_is_text)
-{
-        const char *digits;
-        size_t n;
-
-        *ret_is_text = l->at < l->end && (*l->at == '"' || *l->at == '\'');
-        if (*ret_is_text)
-                return take_string(l, ret);
-        n = take_word(l, &digits);
-        if (!n)
-                return SETTINGS_E_SYNTAX;
-        if (n > SETTINGS_TEXT_MAX)
-                return SETTINGS_E_LONG;
-        memcpy(ret, digits, n);
-        ret[n] = 0;
-        return SETTINGS_OK;
-}
 
 /* SAFETY: the table pairs each offset with the kind of its field. */
 static int set(struct settings *s, const struct key *key, const settings_text_t value, bool is_text)
@@ -134,17 +57,17 @@ struct state {
         bool seen_tables[2], seen_keys[array_size(keys)];
 };
 
-static int read_table(struct state *s, struct line *l)
+static int read_table(struct state *s, struct toml *t)
 {
         static const char *const tables[] = { "limits", "defaults" };
         const char *name;
         size_t n;
 
-        l->at++;
-        skip_blanks(l);
-        n = take_word(l, &name);
-        skip_blanks(l);
-        if (!n || l->at == l->end || *l->at++ != ']' || !is_over(l))
+        t->at++;
+        toml_skip_blanks(t);
+        n = toml_word(t, &name);
+        toml_skip_blanks(t);
+        if (!n || !toml_take(t, ']') || !toml_end_line(t))
                 return SETTINGS_E_SYNTAX;
         for (size_t i = 0; i < array_size(tables); i++) {
                 if (strlen(tables[i]) != n || memcmp(tables[i], name, n))
@@ -158,22 +81,22 @@ static int read_table(struct state *s, struct line *l)
         return SETTINGS_E_TABLE;
 }
 
-static int read_key(struct state *s, struct line *l)
+static int read_key(struct state *s, struct toml *t)
 {
         settings_text_t value;
         const char *name;
-        size_t n = take_word(l, &name);
+        size_t n = toml_word(t, &name);
         bool is_text;
         int r;
 
-        skip_blanks(l);
-        if (!n || l->at == l->end || *l->at++ != '=')
+        toml_skip_blanks(t);
+        if (!n || !toml_take(t, '='))
                 return SETTINGS_E_SYNTAX;
-        skip_blanks(l);
-        r = take_value(l, value, &is_text);
+        toml_skip_blanks(t);
+        r = toml_value(t, value, sizeof(value), &is_text);
         if (r)
-                return r;
-        if (!is_over(l))
+                return r == TOML_E_LONG ? SETTINGS_E_LONG : SETTINGS_E_SYNTAX;
+        if (!toml_end_line(t))
                 return SETTINGS_E_SYNTAX;
         for (size_t i = 0; i < array_size(keys); i++) {
                 if (!s->table || strcmp(keys[i].table, s->table) || strlen(keys[i].name) != n ||
@@ -190,26 +113,19 @@ static int read_key(struct state *s, struct line *l)
 int settings_parse(const char *text, size_t len, struct settings *ret, unsigned *ret_line)
 {
         struct state s = { .settings = ret };
-        const char *end = text + len;
+        struct toml t;
 
         *ret = (struct settings){ 0 };
-        *ret_line = 0;
-        while (text < end) {
-                const char *nl = memchr(text, '\n', (size_t)(end - text));
-                struct line l = { text, nl ? nl : end }, rest;
-                int r = SETTINGS_OK;
+        toml_init(&t, text, len);
+        while (toml_skip_lines(&t)) {
+                int r;
 
-                ++*ret_line;
-                text = l.end + 1;
-                if (nl && l.end > l.at && l.end[-1] == '\r')
-                        l.end--;
-                skip_blanks(&l);
-                rest = l;
-                if (!is_over(&rest))
-                        r = *l.at == '[' ? read_table(&s, &l) : read_key(&s, &l);
+                *ret_line = t.line;
+                r = *t.at == '[' ? read_table(&s, &t) : read_key(&s, &t);
                 if (r)
                         return r;
         }
+        *ret_line = t.line;
         return SETTINGS_OK;
 }
 

@@ -23,6 +23,7 @@
 #include "sandbox/limits.h"
 #include "sandbox/lock.h"
 #include "sandbox/names.h"
+#include "sandbox/network.h"
 #include "vmm/base/cleanup.h"
 
 #define FOLDER_MAX (PATHS_MAX + 64)
@@ -87,6 +88,8 @@ static int fill(const struct paths *paths, const struct record *r, const char *f
         if (r->temporary && record_is_beside(r) && mkdir(beside, 0700) < 0)
                 return problem_set(p, SANDBOX_FAILED, "cannot make %.300s: %s", beside, strerror(errno));
         if (record_write(r, fd, !r->temporary, p))
+                return -1;
+        if (r->network && network_write(fd, r->network, !r->temporary, p))
                 return -1;
         if (r->disk_bytes && disk_make(paths, r->temporary ? beside : folder, r->disk_bytes, p))
                 return -1;

@@ -8,6 +8,7 @@
  *
  *   config.json  what was asked for (record.h)      running  locked while a monitor lives (lock.h)
  *   state.json   when it was started last           exit.json  how its monitor ended
+ *   network.*    its network (network.h)
  *   disk.img     what the guest writes              console, output, vmm.log, events.jsonl
  *
  * The second folder of sandbox.h has a file `running` of its own. That of a temporary one is made first and removed

@@ -13,7 +13,7 @@
 struct values {
         bool flag, other;
         const char *text;
-        struct cli_list list;
+        struct cli_list list, named;
         uint64_t time_ns, number, size;
 };
 
@@ -22,6 +22,8 @@ static const struct cli_option options[] = {
         { 'o', "other-flag", CLI_FLAG, NULL, offsetof(struct values, other), "another" },
         { 't', "text", CLI_TEXT, "TEXT", offsetof(struct values, text), "a text" },
         { 'l', "list", CLI_LIST, "ITEM", offsetof(struct values, list), "a list" },
+        { 0, "yes", CLI_NAMED, "WHAT", offsetof(struct values, named), "may be" },
+        { 0, "no", CLI_NAMED, "WHAT", offsetof(struct values, named), "may not be" },
         { 0, "time", CLI_DURATION, "TIME", offsetof(struct values, time_ns), "a time" },
         { 'n', "number", CLI_NUMBER, "N", offsetof(struct values, number), "a number" },
         { 's', "size", CLI_SIZE, "SIZE", offsetof(struct values, size), "a size" },
@@ -84,6 +86,13 @@ START_TEST(test_understood)
         ck_assert_int_eq(parse("--text= -"), 0);
         ck_assert_str_eq(v.text, "");
         ck_assert_int_eq(rest, 2);
+        ck_assert_int_eq(parse("--yes a -f --no b --ye=c"), 0);
+        ck_assert_uint_eq(v.named.n, 6);
+        for (size_t i = 0; i < 6; i++)
+                ck_assert_str_eq(v.named.items[i],
+                                 ((const char *[]){ "yes", "a", "no", "b", "yes", "c" })[i]);
+        free(v.named.items);
+        v.named = (struct cli_list){ 0 };
         ck_assert_int_eq(parse("-f --help"), 1);
         ck_assert_int_eq(parse("-h"), 1);
         free(v.list.items);

@@ -96,6 +96,9 @@ static const struct row {
           "hpet" },
         { "clock", "/sys/devices/system/clocksource/clocksource0/current_clocksource", "tsc\n", DOCTOR_OK,
           "tsc" },
+        { "network", "/proc/sys/net/ipv4/ping_group_range", "0\t2147483647\n", DOCTOR_WARN, "no resolver" },
+        { "network", "/etc/resolv.conf", "search example.org\n", DOCTOR_WARN, "nameserver" },
+        { "network", "/etc/resolv.conf", "nameserver 127.0.0.53\n", DOCTOR_NOTE, "ping_group_range" },
         { "ksm", "/sys/kernel/mm/ksm/run", "1\n", DOCTOR_WARN, "ksm/run" },
         { "ksm", "/sys/kernel/mm/ksm/run", "0\n", DOCTOR_OK, "off" },
         { "smt", "/sys/devices/system/cpu/smt/active", "1\n", DOCTOR_NOTE, "smt/control" },
@@ -116,6 +119,22 @@ START_TEST(test_each_finding)
                       doctor_level_names[level], finding.what);
         ck_assert_msg(strstr(finding.what, row->says) || strstr(finding.advice, row->says),
                       "'%s' is not in '%s', '%s'", row->says, finding.what, finding.advice);
+}
+END_TEST
+
+START_TEST(test_network)
+{
+        set_up_root();
+        lay("/etc/resolv.conf", "nameserver 192.0.2.53\n");
+        lay("/proc/sys/net/ipv4/ping_group_range", "1\t0\n");
+        ck_assert_int_eq(look("network"), DOCTOR_NOTE);
+        lay("/proc/sys/net/ipv4/ping_group_range", "100\t200\n");
+        host.gid = 200;
+        ck_assert_int_eq(look("network"), DOCTOR_OK);
+        host.gid = 201;
+        ck_assert_int_eq(look("network"), DOCTOR_NOTE);
+        host.gid = 0;
+        remove_root();
 }
 END_TEST
 
@@ -178,6 +197,7 @@ END_TEST
 int main(void)
 {
         const struct run_test tests[] = { { test_each_finding, (int)array_size(rows) },
+                                          { test_network, 1 },
                                           { test_cgroups, 1 },
                                           { test_empty_host, 1 },
                                           { test_this_process, 1 } };

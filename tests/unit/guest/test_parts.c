@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "guest/held.h"
@@ -70,6 +71,39 @@ START_TEST(test_settings_of_sandboxes)
         ck_assert_uint_eq(strlen(s.hostname), 64);
         settings_parse(line, 15 + 65, &s);
         ck_assert_str_eq(s.hostname, "");
+}
+END_TEST
+
+START_TEST(test_settings_of_networks)
+{
+        static const char *const bad[] = {
+                "vmlet.net4=",
+                "vmlet.net4=10.0.2.15",
+                "vmlet.net4=10.0.2.15/24",
+                "vmlet.net4=10.0.2.15/24,",
+                "vmlet.net4=10.0.2.15/33,10.0.2.2",
+                "vmlet.net4=10.0.2.15/,10.0.2.2",
+                "vmlet.net4=10.0.2.15/24,fd00::2",
+                "vmlet.net4=10.0.2.15/24,10.0.2.2,",
+                "vmlet.net6=fd00::15/129,fd00::2",
+                "vmlet.net6=fd00::15/64,10.0.2.2",
+        };
+        static const char good[] = "vmlet.net4=10.0.2.15/32,10.0.2.2 vmlet.net6=fd00:0:0:2::15/128,fd00::2 "
+                                   "vmlet.net4=garbage";
+        struct settings s;
+
+        for (size_t i = 0; i < array_size(bad); i++) {
+                settings_parse(bad[i], strlen(bad[i]), &s);
+                ck_assert_msg(!s.net[0].family && !s.net[1].family, "%s", bad[i]);
+        }
+        settings_parse(good, strlen(good), &s);
+        ck_assert(s.net[0].family == AF_INET && s.net[0].prefix == 32);
+        ck_assert(!memcmp(s.net[0].address, (const uint8_t[]){ 10, 0, 2, 15 }, 4));
+        ck_assert(!memcmp(s.net[0].gateway, (const uint8_t[]){ 10, 0, 2, 2 }, 4));
+        ck_assert_str_eq(s.net[0].resolver, "10.0.2.2");
+        ck_assert(s.net[1].family == AF_INET6 && s.net[1].prefix == 128);
+        ck_assert(!s.net[1].address[8] && s.net[1].address[15] == 0x15 && s.net[1].address[7] == 2);
+        ck_assert_str_eq(s.net[1].resolver, "fd00::2");
 }
 END_TEST
 
@@ -259,8 +293,16 @@ END_TEST
 int main(void)
 {
         const TTest *const tests[] = {
-                test_settings,      test_settings_of_sandboxes, test_numbers,   test_text, test_passwd_lines,
-                test_passwd_number, test_group_lines,           test_find_user, test_held,
+                test_settings,
+                test_settings_of_sandboxes,
+                test_settings_of_networks,
+                test_numbers,
+                test_text,
+                test_passwd_lines,
+                test_passwd_number,
+                test_group_lines,
+                test_find_user,
+                test_held,
         };
 
         return run_tests("parts", tests, array_size(tests));
