@@ -4,9 +4,11 @@
  * Runs:   main thread; there is no other.
  * Limits: one sandbox a process.
  *
- * The stages, in order: read and check the options and the policy, open everything, run until the wire ends.
+ * The stages, in order: read and check the options and the policy, open everything, put up the walls, run until the
+ * wire ends.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +22,7 @@
 
 #include "net/command.h"
 #include "net/gateway.h"
+#include "net/jail.h"
 #include "net/options.h"
 #include "net/policy_parse.h"
 #include "net/publish.h"
@@ -34,7 +37,7 @@ struct life {
         struct policy policy;
         struct events events;
         struct uds socket;
-        int listen_fd;
+        int listen_fd, control_folder; /* of the socket's name */
         struct publish *publish;
         struct loop *loop;
         struct gateway *gateway;
@@ -74,6 +77,22 @@ static int check_wire(int fd, struct problem *p)
         return 0;
 }
 
+/* Where @path is: by the walls to come only what is in it may go. */
+static int open_folder(const char *path, int *ret, struct problem *p)
+{
+        char folder[UDS_PATH_MAX + 1];
+        char *slash;
+
+        snprintf(folder, sizeof(folder), "%s", path);
+        slash = strrchr(folder, '/');
+        if (slash)
+                slash[slash == folder] = 0;
+        *ret = open(slash ? folder : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        return *ret < 0
+                       ? problem_set(p, NET_E_HOST, "cannot open the folder of %s: %s", path, strerror(errno))
+                       : 0;
+}
+
 static int open_all(struct life *l, struct problem *p)
 {
         struct options *o = &l->options;
@@ -82,7 +101,8 @@ static int open_all(struct life *l, struct problem *p)
             events_open(&l->events, o->events, o->events_limit_bytes, p) ||
             publish_open(o->ports, o->nr_ports, &l->publish, p))
                 return -1;
-        if (o->control && uds_listen("control", o->control, NET_E_INPUT, p, &l->socket, &l->listen_fd))
+        if (o->control && (uds_listen("control", o->control, NET_E_INPUT, p, &l->socket, &l->listen_fd) ||
+                           open_folder(o->control, &l->control_folder, p)))
                 return -1;
         if (!o->nr_resolvers)
                 o->nr_resolvers = dns_read_servers(RESOLV_CONF, o->resolvers);
@@ -172,8 +192,10 @@ static int run(struct life *l, struct problem *p)
 {
         int r = start(l);
 
+        if (!r)
+                r = jail_enter((const int[]){ l->events.file.folder, l->control_folder });
         if (r < 0)
-                return problem_set(p, NET_E_HOST, "cannot start: %s", strerror(-r));
+                return problem_set(p, NET_E_HOST, "cannot start: %s (%s)", strerror(-r), err_where());
         if (l->options.ready_fd >= 0)
                 (void)!write(l->options.ready_fd, "ready\n", 6);
         fd_closep(&l->options.ready_fd);
@@ -198,6 +220,7 @@ static void end(struct life *l)
         fd_closep(&l->signals.fd);
         fd_closep(&l->addresses.fd);
         fd_closep(&l->listen_fd);
+        fd_closep(&l->control_folder);
         uds_unlink(&l->socket);
         events_close(&l->events);
 }
@@ -216,6 +239,7 @@ static void allow_descriptors(void)
 int main(int argc, char **argv)
 {
         static struct life life = { .listen_fd = -1,
+                                    .control_folder = -1,
                                     .signals.fd = -1,
                                     .addresses.fd = -1,
                                     .events.file = { .folder = -1, .fds = { -1, -1 } } };
