@@ -19,8 +19,8 @@
 #define WORDS_MAX  512u
 #define FIXED_MAX  256u /* the keys, time, proto, address, port and verdict */
 
-static_assert(ESCAPE_LEN *NAME_LEN_MAX + POLICY_RULE_TEXT_MAX + WORDS_MAX + FIXED_MAX <= EVENT_LINE_MAX,
-               "each part has its room");
+static_assert(POLICY_RULE_TEXT_MAX + NAME_LEN_MAX * ESCAPE_LEN + WORDS_MAX + FIXED_MAX <= EVENT_LINE_MAX,
+              "each part has its room");
 
 struct line {
         char *text;
