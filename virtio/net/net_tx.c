@@ -9,6 +9,7 @@
  */
 #include "virtio/core/wire.h"
 #include "virtio/net/net_priv.h"
+#include "vmm/base/assert.h"
 #include "vmm/base/err.h"
 #include "vmm/base/num.h"
 
@@ -128,6 +129,7 @@ static int move_batch(struct net_pair *pair, struct vq *vq)
         while (!r && b.nr < BATCH && b.nr_bufs + VQ_SEGS_MAX + 2 * (b.nr + 1) <= GIO_SEGS_MAX)
                 r = add_frame(pair, vq, &b);
         taken = send(pair, &b);
+        ASSERT(taken <= b.nr);
         for (unsigned i = 0; i < taken; i++)
                 complete(n, vq, &b.frames[i]);
         if (taken == b.nr)
