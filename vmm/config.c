@@ -82,9 +82,14 @@ static int check_nets(const struct vm_config *c, struct problem *p)
         if (c->nr_disks + c->nr_nets > CONFIG_LINES_MAX)
                 return problem_set(p, VMM_E_USAGE, "%u disks and %u networks are more than %u together",
                                    c->nr_disks, c->nr_nets, CONFIG_LINES_MAX);
-        for (unsigned i = 0; i < c->nr_nets; i++)
+        for (unsigned i = 0; i < c->nr_nets; i++) {
                 if (check_net(&c->nets[i], p))
                         return -1;
+                for (unsigned k = 0; k < i; k++)
+                        if (!c->nets[i].name && !c->nets[k].name && c->nets[i].fd == c->nets[k].fd)
+                                return problem_set(p, VMM_E_USAGE, "descriptor %d is given to two networks",
+                                                   c->nets[i].fd);
+        }
         return 0;
 }
 

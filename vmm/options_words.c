@@ -148,7 +148,7 @@ static int set_net_side(struct config_net *n, const char *word, struct problem *
 
         for (unsigned i = 0; i < array_size(kinds); i++) {
                 size_t len = strlen(kinds[i].name);
-                unsigned fd;
+                unsigned fd = 0;
 
                 if (strncmp(word, kinds[i].name, len))
                         continue;

@@ -182,6 +182,7 @@ static bool net_reset(struct virtio_dev *dev)
                 loop_timer_clear(n->loop, &n->pairs[i].tx_again);
                 net_rx_reset(&n->pairs[i].rx);
                 n->pairs[i].tx_paid = 0;
+                n->pairs[i].tx_paid_bytes = 0;
         }
         n->back->ops->reset(n->back);
         n->nr_pairs = 1;

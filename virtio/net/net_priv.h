@@ -60,7 +60,8 @@ struct net_pair {
         uint32_t events; /* that are waited for; 0: none any more */
         struct loop_timer rx_again, tx_again;
         struct net_rx rx;
-        unsigned tx_paid; /* frames that went back into the queue with their tokens taken */
+        unsigned tx_paid;       /* frames that went back into the queue with their tokens taken */
+        uint64_t tx_paid_bytes; /* of them: what comes out of the queue again may be something else */
 };
 
 struct net {

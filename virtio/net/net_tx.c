@@ -2,18 +2,20 @@
  * virtio net: frames from the guest.
  * Input:  readable chains, each a header and a frame (guest, hostile).
  * Runs:   loop thread.
- * Limits: BATCH frames a call of the back end, KICK_FRAMES a kick.
+ * Limits: BATCH frames a call of the back end, KICK_FRAMES and about KICK_BYTES a kick.
  *
  * A batch of frames is popped and checked, and given to the back end together. What it took is completed; what it had
  * no room for goes back into the queue, and its next event goes on. So nothing is in flight between kicks.
  */
 #include "virtio/core/wire.h"
 #include "virtio/net/net_priv.h"
+#include "vmm/base/assert.h"
 #include "vmm/base/err.h"
 #include "vmm/base/num.h"
 
 #define BATCH       32u
 #define KICK_FRAMES 128u
+#define KICK_BYTES  (1u << 20)
 
 struct batch {
         unsigned nr, nr_bufs;
@@ -46,10 +48,13 @@ static bool may_send(struct net_pair *pair, uint32_t len)
 
         if (!rate->limited)
                 return true;
-        if (pair->tx_paid) {
+        if (pair->tx_paid && len <= pair->tx_paid_bytes) {
                 pair->tx_paid--;
+                pair->tx_paid_bytes -= len;
                 return true;
         }
+        pair->tx_paid = 0;
+        pair->tx_paid_bytes = 0;
         wait_ns = rate_take(&rate->rate, len, loop_now_ns());
         if (!wait_ns)
                 return true;
@@ -128,13 +133,16 @@ static int move_batch(struct net_pair *pair, struct vq *vq)
         while (!r && b.nr < BATCH && b.nr_bufs + VQ_SEGS_MAX + 2 * (b.nr + 1) <= GIO_SEGS_MAX)
                 r = add_frame(pair, vq, &b);
         taken = send(pair, &b);
+        ASSERT(taken <= b.nr);
         for (unsigned i = 0; i < taken; i++)
                 complete(n, vq, &b.frames[i]);
         if (taken == b.nr)
                 return r;
         vq_rewind(vq, b.nr - taken);
-        for (unsigned i = taken; i < b.nr; i++)
+        for (unsigned i = taken; i < b.nr; i++) {
                 pair->tx_paid += b.frames[i].len != 0;
+                pair->tx_paid_bytes += b.frames[i].len;
+        }
         n->stats[NET_TX_STALLS].n++;
         return r == VQ_E_BROKEN ? r : VIRTIO_E_IDLE;
 }
@@ -143,10 +151,11 @@ int net_tx_kick(struct net_pair *pair)
 {
         struct net *n = pair->net;
         struct vq *vq = &n->dev.vq[NET_TX(pair->i)];
+        uint64_t until = n->stats[NET_TX_BYTES].n + KICK_BYTES;
         int r = 0;
 
         n->back->ops->flush(n->back, pair->i);
-        for (unsigned done = 0; !r && done < KICK_FRAMES; done += BATCH)
+        for (unsigned done = 0; !r && done < KICK_FRAMES && n->stats[NET_TX_BYTES].n < until; done += BATCH)
                 r = n->back->wants_out[pair->i] ? VIRTIO_E_IDLE : move_batch(pair, vq);
         return r ? r : VIRTIO_E_AGAIN;
 }

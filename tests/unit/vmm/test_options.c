@@ -162,6 +162,9 @@ START_TEST(test_networks)
         ck_assert_mem_eq(mac, "\x02vmlt\5", 6);
         o.config.kernel = "k";
         ck_assert_int_eq(config_check(&o.config, &p), 0);
+        o.config.nets[3].fd = 5;
+        ck_assert_int_eq(config_check(&o.config, &p), -1);
+        ck_assert(strstr(p.text, "descriptor 5 is given to two"));
         options_fini(&o);
 }
 END_TEST

@@ -585,6 +585,34 @@ START_TEST(test_rates)
 }
 END_TEST
 
+/* A frame that was paid for and comes again is not paid for twice; a larger one in its place is. */
+START_TEST(test_rates_of_frames_that_come_again)
+{
+        const struct rate_config slow = { .ops = { .size = 3, .refill_ms = 3600000 } };
+        static uint8_t bytes[1 << 16];
+
+        for (unsigned larger = 0; larger < 2; larger++) {
+                send_bytes = 1; /* one large frame fills it */
+                set_up_with(false, &slow, 0);
+                add_tx(40000);
+                add_tx(60);
+                kick(TX);
+                ck_assert(stat("tx_packets") == 1 && stat("tx_stalls") == 1);
+                if (larger)
+                        mock_desc(&driver.vq[TX], 1, 0x400000, FRAME(61), 0, 0);
+                add_tx(60);
+                while (recv(peer, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+                        kick(TX);
+                kick(TX);
+                while (recv(peer, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+                        kick(TX);
+                ck_assert_uint_eq(stat("tx_packets"), larger ? 2 : 3);
+                ck_assert_uint_eq(stat("tx_throttled") > 0, larger);
+                tear_down();
+        }
+}
+END_TEST
+
 START_TEST(test_save_and_load)
 {
         static uint8_t bytes[4096];
@@ -783,6 +811,7 @@ int main(void)
                 { test_hostile_frames_are_dropped, 1 },
                 { test_hostile_chains_break_the_device, 1 },
                 { test_rates, 1 },
+                { test_rates_of_frames_that_come_again, 1 },
                 { test_save_and_load, 1 },
                 { test_several_pairs, 1 },
                 { test_without_mq_the_control_queue_is_the_third, 1 },
