@@ -2,7 +2,6 @@
 
 Everything happens in a network namespace of the test's own; nothing of the host's network is touched.
 """
-import hashlib
 import os
 import shutil
 import socket
@@ -14,6 +13,7 @@ import time
 import pytest
 
 from conftest import PATIENCE
+from test_api import Api
 
 MIB = 1 << 20
 HOST, GUEST = '10.9.0.1', '10.9.0.2'
@@ -23,7 +23,7 @@ BULK = textwrap.dedent('''
     import hashlib, socket, sys, threading
     what, where, port, n, streams = sys.argv[1:4] + [int(a) for a in sys.argv[4:]]
     if where == 'listen':
-        s = socket.create_server(('', int(port)))
+        s = socket.create_server(('::', int(port)), family=socket.AF_INET6, dualstack_ipv6=True)
         print('listening', flush=True)
         conns = [s.accept()[0] for i in range(streams)]
     else:
@@ -201,6 +201,55 @@ def test_one_queue_of_a_tap_for_several(namespace, net_vm):
     bulk(vm, ns, 'receive', MIB)
 
 
+# Opens a tap as a supervisor would, and hands it to the command.
+OPEN_TAP = textwrap.dedent('''
+    import fcntl, os, struct, sys
+    fd = os.open('/dev/net/tun', os.O_RDWR)
+    fcntl.ioctl(fd, 0x400454ca, struct.pack('16sH22x', b't0', 2 | 0x1000 | (0 if sys.argv[1] == 'plain' else 0x4000)))
+    os.set_inheritable(fd, True)
+    os.dup2(fd, 50)
+    os.execv(sys.argv[2], sys.argv[2:])
+''')
+
+
+def test_a_tap_that_is_handed_in(namespace, net_vm):
+    ns = namespace(*tap())
+    vm = net_vm(ns)
+    plain = vm.command
+    kind = 'good'
+
+    def command(*extra, **how):
+        words = plain(*extra, **how)
+        at = words.index('--') + 1
+        return [*words[:at], '/usr/bin/python3', '-c', OPEN_TAP, kind, *words[at:]]
+    vm.command = command
+    vm.boot('--net', 'tapfd=50')
+    set_address(vm)
+    bulk(vm, ns, 'send', MIB)
+    bulk(vm, ns, 'receive', MIB)
+    vm.stop()
+    kind = 'plain'
+    status, _, err = vm.run('--net', 'tapfd=50')
+    assert status == 3 and 'IFF_VNET_HDR' in err
+
+
+def test_ipv6_and_two_interfaces(namespace, net_vm):
+    ns = namespace(*tap(), 'ip addr add fd00:9::1/64 dev t0 nodad', 'ip tuntap add t1 mode tap', 'ip link set t1 up',
+                   'ip addr add 10.8.0.1/24 dev t1')
+    vm = net_vm(ns)
+    vm.boot('--net', 'tap=t0', '--net', 'tap=t1', '--stats', vm.folder / 'stats')
+    set_address(vm)
+    guest(vm, 'sh', '-c', 'ip addr add fd00:9::2/64 dev eth0 nodad; ip addr add 10.8.0.2/24 dev eth1; ip link set eth1 up')
+    assert guest(vm, 'cat', '/sys/class/net/eth1/address') == '02:76:6d:6c:74:03\n'
+    for where in 'fd00:9::1', '10.8.0.1':
+        for what in 'send', 'receive':
+            bulk(vm, ns, what, 4 * MIB, where=where)
+    vm.stop()
+    for name in 'net0', 'net1':
+        net = vm.json('stats')['devices'][name]
+        assert net['guest_errors'] == net['tx_dropped'] == 0 and net['tx_bytes'] > 4 * MIB and net['tx_packets'] < 3000
+
+
 def test_mtu(namespace, net_vm):
     ns = namespace(*tap(), 'ip link set t0 mtu 9000')
     vm = net_vm(ns)
@@ -245,11 +294,11 @@ def test_a_tap_that_is_removed(namespace, net_vm):
 def test_rates(namespace, net_vm):
     ns = namespace(*tap())
     vm = net_vm(ns)
-    vm.boot('--net', 'tap=t0,bw=2M', '--stats', vm.folder / 'stats')
+    vm.boot('--net', 'tap=t0,bw=512K', '--stats', vm.folder / 'stats')
     set_address(vm)
     for what in 'send', 'receive':
         began = time.monotonic()
-        bulk(vm, ns, what, 6 * MIB)
+        bulk(vm, ns, what, 3 * MIB // 2)
         assert time.monotonic() - began > 1.8  # a second's worth at once, the rest by the second
     net = stats(vm)
     assert net['rx_throttled'] and net['tx_throttled'] and net['guest_errors'] == 0
@@ -373,6 +422,33 @@ def test_behind_passt(namespace, net_vm):
         passt.kill()
         passt.communicate()
         log.close()
+
+
+def test_the_api(namespace, net_vm):
+    ns = namespace(*tap())
+    vm = net_vm(ns)
+    api = Api(vm)
+    api.put('/boot-source', kernel_image_path=str(vm.kernel / 'vmlinux'), initrd_path='agent', boot_args='console=ttyS0')
+    api.put('/drives/root', drive_id='root', path_on_host=str(vm.image), is_root_device=True, is_read_only=True)
+    api.put('/vsock', guest_cid=3, uds_path=str(vm.vsock_path))
+    api.put('/network-interfaces/eth0', iface_id='eth0', host_dev_name='nowhere')
+    api.refused('PUT', '/actions', {'action_type': 'InstanceStart'}, "there is no tap 'nowhere'")
+    net = {'iface_id': 'eth0', 'host_dev_name': 't0', 'guest_mac': '06:00:ac:10:00:02',
+           'rx_rate_limiter': {'bandwidth': {'size': MIB // 2, 'refill_time': 1000}}}
+    api.put('/network-interfaces/eth0', **net)
+    api.put('/actions', action_type='InstanceStart')
+    assert api.get('/vm/config')['network-interfaces'] == [net]
+    set_address(vm)
+    assert guest(vm, 'cat', '/sys/class/net/eth0/address') == '06:00:ac:10:00:02\n'
+
+    def seconds():
+        began = time.monotonic()
+        bulk(vm, ns, 'receive', 2 * MIB)
+        return time.monotonic() - began
+    limited = seconds()
+    assert limited > 2.8
+    api.patch('/network-interfaces/eth0', iface_id='eth0', rx_rate_limiter={'bandwidth': {'size': 0, 'refill_time': 0}})
+    assert seconds() < limited
 
 
 def test_what_cannot_be(namespace, net_vm):

@@ -42,22 +42,9 @@ START_TEST(test_neither)
 }
 END_TEST
 
-/* Cut anywhere, a request is waited for, and never taken for something else before it is whole. */
-START_TEST(test_pieces)
-{
-        static const char request[] = "\r\nGET / HTTP/1.1\r\nHost: example.com\r\n\r\n";
-        name_t name;
-
-        for (size_t n = 0; n < sizeof(request) - 1; n++)
-                ck_assert_int_eq(http_parse((const uint8_t *)request, n, name), HTTP_MORE);
-        ck_assert_int_eq(http_parse((const uint8_t *)request, sizeof(request) - 1, name), HTTP_NAME);
-        ck_assert_str_eq(name, "example.com");
-}
-END_TEST
-
 int main(void)
 {
-        const TTest *const tests[] = { test_neither, test_pieces };
+        const TTest *const tests[] = { test_neither };
 
         return run_tests("first_bytes", tests, array_size(tests));
 }
