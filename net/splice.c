@@ -287,12 +287,10 @@ void splice_input(struct splice *s, const struct frame *f)
         }
         stack_keep_syn(f, &syn);
         c = find(s, &syn);
-        if (c && c->state != CONN_CONNECTING)
+        if (c ? c->state != CONN_CONNECTING : kind & FRAME_TCP_RST) /* it may be of a published port */
                 stack_input(s->config.stack, f);
-        else if (kind & FRAME_TCP_RST && c)
-                splice_drop(c); /* the guest has given up */
         else if (kind & FRAME_TCP_RST)
-                stack_input(s->config.stack, f); /* of a published port */
+                splice_drop(c); /* the guest has given up */
         else if (!c)
                 open_conn(s, &syn);
 }

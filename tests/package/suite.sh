@@ -8,7 +8,7 @@ package_suite() {
     deb=$(packaging/build-deb) || { report failed build-deb; return; }
     report passed build-deb
     list=$(dpkg-deb -c "$deb")
-    for name in bin/vmm bin/vmlet libexec/vmlet/vmm-api libexec/vmlet/vmlinux libexec/vmlet/initramfs.cpio share/man/man1/vmlet.1.gz \
+    for name in bin/vmm bin/vmlet libexec/vmlet/vmm-api libexec/vmlet/vmlet-net libexec/vmlet/vmlinux libexec/vmlet/initramfs.cpio share/man/man1/vmlet.1.gz \
         share/man/man1/vmlet-run.1.gz share/bash-completion/completions/vmlet share/zsh/vendor-completions/_vmlet \
         share/fish/vendor_completions.d/vmlet.fish share/doc/vmlet/copyright; do
         tool "has /usr/$name" grep -q " \./usr/$name\$" <<<"$list"

@@ -7,6 +7,7 @@ import pathlib
 import resource
 import signal
 import socket
+import ssl
 import struct
 import sys
 import time
@@ -195,6 +196,29 @@ def test_datagrams(gateway):
     assert gateway.stats()['datagram_flows'] == 2 + 2 - 2
 
 
+def echo_requests(_):
+    pathlib.Path('/proc/sys/net/ipv4/ping_group_range').write_text('0 0')
+    for family, proto, kind, address, gateway in ((socket.AF_INET, socket.IPPROTO_ICMP, 8, WORLD4, GATEWAY4),
+                                                  (socket.AF_INET6, socket.IPPROTO_ICMPV6, 128, WORLD6, GATEWAY6)):
+        for target in (gateway, address):
+            s = socket.socket(family, socket.SOCK_DGRAM, proto)
+            s.settimeout(5)
+            for n, size in enumerate((0, 56, 20000)):
+                s.sendto(struct.pack('>BBHHH', kind, 0, 0, 0, n) + b'p' * size, (target, 0))
+                reply, who = s.recvfrom(70000)
+                assert who[0] == target and reply[6:] == struct.pack('>H', n) + b'p' * size
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP)
+    s.setsockopt(socket.SOL_IP, 11, 1)  # IP_RECVERR
+    s.settimeout(5)
+    s.sendto(struct.pack('>BBHHH', 8, 0, 0, 0, 1), ('10.9.9.9', 0))
+    expect(errno.EHOSTUNREACH, s.recv, 100)
+
+
+def test_echo(gateway):
+    pathlib.Path('/proc/sys/net/ipv4/ping_group_range').write_text('0 0')  # the gateway's host allows it
+    netns.in_guest(gateway, echo_requests)
+
+
 def crowd(_):
     stalled = [connect(WORLD4, 1003) for _ in range(250)]
     for s in stalled:
@@ -372,10 +396,37 @@ def hosts(_):
         expect(errno.ECONNRESET, request, host)
 
 
+def hello(name, first=None):
+    """Sends the first message of TLS for that server, in pieces of @first bytes, to one that sends it back."""
+    context, out = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), ssl.MemoryBIO()
+    context.check_hostname = False
+    try:
+        context.wrap_bio(ssl.MemoryBIO(), out, server_hostname=name).do_handshake()
+    except ssl.SSLWantReadError:
+        pass
+    text, got = out.read(), b''
+    s = connect(WORLD4, 1002)
+    for at in range(0, len(text), first or len(text)):
+        s.sendall(text[at:at + (first or len(text))])
+        time.sleep(0.02 if first else 0)
+    while len(got) < len(text):
+        got += s.recv(1 << 16)
+    assert got == text
+    return True
+
+
+def servers(_):
+    assert netns_dns.ask('good.example.com') == (NOERROR, [WORLD4])
+    assert hello('good.example.com') and hello('GOOD.example.com', 100)
+    for name in ('other.example.net', 'unasked.example.com', None):
+        expect(errno.ECONNRESET, hello, name)
+
+
 def test_names():
     gateway = netns.Gateway(PROGRAM, NAMES, f'--resolver={WORLD4}')
     netns.in_guest(gateway, names)
     netns.in_guest(gateway, hosts)
+    netns.in_guest(gateway, servers)
     events = gateway.events()
     assert any(e['verdict'] == 'allow' and e['name'] == 'good.example.com' and e['port'] == 80 for e in events)
     assert any(e['verdict'] == 'deny' and e['name'] == 'other.example.net' and e['address'] == WORLD4 for e in events)
