@@ -23,6 +23,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "vmm/base/cleanup.h"
@@ -186,6 +187,7 @@ int jail_enter(const int folders[2])
         const struct sock_fprog program = { .len = (unsigned short)array_size(filter), .filter = filter };
         int r = drop_privileges();
 
+        tzset(); /* gmtime(3) reads /etc/localtime the first time, though it has no use for it */
         if (r < 0)
                 return err_trace(r);
         set_paths(lock_land(folders));
