@@ -215,7 +215,7 @@ static enum http end_head(const struct head *h, name_t ret)
                 return HTTP_NONE;
         if (h->has_target && h->host_seen && (!h->has_host || strcmp(h->target, h->host) != 0))
                 return HTTP_BROKEN;
-        strcpy(ret, h->has_target ? h->target : h->host);
+        memcpy(ret, h->has_target ? h->target : h->host, sizeof(name_t));
         return HTTP_NAME;
 }
 

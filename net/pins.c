@@ -115,7 +115,7 @@ void pins_put(struct pins *p, const struct address *address, const char *name, u
         p->pairs[at].address = *address;
         p->pairs[at].next = *bucket;
         ASSERT(strlen(name) <= NAME_LEN_MAX);
-        strcpy(p->pairs[at].name, name);
+        memcpy(p->pairs[at].name, name, strlen(name) + 1);
         p->ends_ns[at] = end_ns;
         *bucket = (link_t)(at + 1);
         p->nr++;

@@ -64,6 +64,7 @@ int loop_new(struct loop **ret)
 
         if (r < 0)
                 return err_trace(r);
+        ASSERT(loop);
         loop->posted = (struct ev){ .call = on_posted, .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
         if (loop->posted.fd < 0)
                 return err_new(-errno);
