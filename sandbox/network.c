@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "sandbox/images.h"
+#include "sandbox/lock.h"
 #include "sandbox/process.h"
 #include "vmm/base/io.h"
 
@@ -148,7 +149,15 @@ int network_replace(const struct sandbox *s, const char *text, struct problem *p
         if (fd >= 0 && strcmp(answer, "ok"))
                 return problem_set(p, SANDBOX_FAILED, "the gateway of sandbox %s: %.400s", s->id,
                                    !strncmp(answer, "error ", 6) ? answer + 6 : "it gives no answer");
-        return network_write(folder, text, !s->temporary, p);
+        if (network_write(folder, text, !s->temporary, p))
+                return -1;
+        if (fd < 0 && lock_is_held(s->folder))
+                return problem_set(
+                        p, SANDBOX_FAILED,
+                        "the policy is kept, but the gateway of sandbox %s has ended, and its network "
+                        "with it: vmlet stop %s, vmlet start %s",
+                        s->id, s->id, s->id);
+        return 0;
 }
 
 static char *read_events(const struct sandbox *s, const char *name)

@@ -1,5 +1,7 @@
 """What a sandbox reaches: the tool, the gateway and a guest, with real servers on an Internet of the test's own."""
 import json
+import os
+import pathlib
 import socket
 
 from sandboxes import small_image, user          # noqa: F401  pylint: disable=unused-import
@@ -95,6 +97,32 @@ def test_publish(user, wire):                    # noqa: F811
     user.start('--name', 'box', '--net', 'deny', '-p', f'{port}:80', command=('sh', '-c', 'while :; do echo hello | busybox nc -l -p 80; done'))
     from test_ports import ask
     assert ask(port) == 'hello\n'
+
+
+def test_gateway_that_dies(user, wire):                                   # noqa: F811
+    """Its network is gone, and nothing else; the next start has one again."""
+    with hello(wire):
+        user.start('--name', 'box', '--allow', ONE)
+        assert fetch(user, 'box', ONE) == 'hello\n'
+        folder = user.state('box')['folder'].encode()
+        gateway, = [int(p.parent.name) for p in pathlib.Path('/proc').glob('[0-9]*/cmdline')
+                    if b'vmlet-net' in (words := read(p)) and folder in words]
+        os.kill(gateway, 9)
+        assert fetch(user, 'box', ONE) == ''
+        assert 'has ended, and its network' in user.fails('net', 'set', 'box', '--allow', OTHER)
+        assert user.ok('exec', 'box', 'echo', 'here') == 'here\n'
+        user.ok('stop', 'box')
+        user.ok('start', 'box')
+        assert fetch(user, 'box', OTHER) == 'hello\n' and fetch(user, 'box', ONE) == ''
+        user.ok('rm', '-f', 'box')
+        assert user.left() == []
+
+
+def read(path):
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b''
 
 
 def test_mistakes(user):                         # noqa: F811
