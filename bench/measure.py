@@ -81,10 +81,11 @@ class Bench:
                       '-device', 'virtio-blk-device,drive=root']
         return [str(w) for w in (*words, '-device', 'virtio-rng-device', *extra)]
 
-    def busy(self, options, command):
-        """One run as lab/busy measures it."""
+    def busy(self, options, command, descriptors=()):
+        """One run as lab/busy measures it. The command has the descriptors by their numbers."""
         done = subprocess.run([self.busy_path, '-n', '1', '-j', *options, *command], stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False,
+                              pass_fds=descriptors)
         try:
             sample = json.loads(done.stdout)
         except ValueError:
