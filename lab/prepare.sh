@@ -8,9 +8,9 @@ give_up() { echo "${0##*/}: $*" >&2; exit 1; }
 # shellcheck disable=SC2034
 packages="meson ninja-build pkg-config gcc libc6-dev make patch perl binutils check libelf-dev libaio-dev libjansson-dev libmicrohttpd-dev
     zlib1g-dev musl-tools qemu-system-x86 qemu-system-common busybox-static initramfs-tools-core kmod cpio gzip flex bison bc
-    libssl-dev xz-utils lz4 mmdebstrap uidmap e2fsprogs util-linux linux-source-6.12 python3 python3-pytest python3-yaml curl"
+    libssl-dev dpkg-dev xz-utils lz4 mmdebstrap uidmap e2fsprogs util-linux linux-source-6.12 python3 python3-pytest python3-yaml curl"
 # shellcheck disable=SC2034
-packages_full="zsh fish dpkg-dev lintian clang libclang-rt-14-dev clang-tidy clang-format cppcheck shellcheck"
+packages_full="zsh fish lintian clang libclang-rt-14-dev clang-tidy clang-format cppcheck shellcheck"
 
 # install_packages NAME...: those that are not there yet, as root or by sudo.
 install_packages() {
@@ -49,13 +49,16 @@ quietly() {
 
 # build_programs FOLDER [OPTION...]: with meson's options for a new folder.
 build_programs() {
-    local folder=$1 log=$1/build.log
+    local folder=$1 log=$1/build.log lwip
     shift
+    lwip=$(net/lwip/fetch) || return
     say "building the programs in $folder"
     mkdir -p "$folder"
     if [ ! -f "$folder/build.ninja" ]; then
-        meson setup "$folder" "$@" >"$log" 2>&1 || { tail -n 30 "$log" >&2; return 1; }
+        meson setup "$folder" -Dlwip="$lwip" "$@" >"$log" 2>&1 || { tail -n 30 "$log" >&2; return 1; }
     fi
+    # Where the source of lwIP is: another place than before, once net/lwip/fetch has changed.
+    grep -qs "$lwip/src" "$folder/build.ninja" || meson configure "$folder" -Dlwip="$lwip" || return
     ninja -k 0 -C "$folder" >"$log" 2>&1 || { grep -vE '^\[[0-9]+/[0-9]+\]' "$log" | tail -n 60 >&2; return 1; }
 }
 
