@@ -6,6 +6,8 @@
  */
 #include "vmm/config.h"
 
+#include <string.h>
+
 #include "vmm/base/num.h"
 #include "vmm/status.h"
 
@@ -27,6 +29,46 @@ static int check_balloon(const struct vm_config *c, struct problem *p)
                         p, VMM_E_USAGE,
                         "statistics of the balloon every %llu ms are too many: use stats=1s or more",
                         (unsigned long long)(b->stats_interval_ns / 1000000));
+        return 0;
+}
+
+void config_net_mac(const struct vm_config *c, unsigned i, uint8_t ret[6])
+{
+        /* Locally administered, and "vmlt". */
+        const uint8_t ours[6] = { 0x02, 0x76, 0x6d, 0x6c, 0x74, (uint8_t)(2 + i) };
+
+        memcpy(ret, c->nets[i].has_mac ? c->nets[i].mac : ours, sizeof(ours));
+}
+
+static int check_net(const struct config_net *n, struct problem *p)
+{
+        bool is_tap = n->kind == NET_TAP || n->kind == NET_TAP_FD;
+
+        if (n->mtu && (n->mtu < CONFIG_MTU_MIN || n->mtu > CONFIG_MTU_MAX))
+                return problem_set(p, VMM_E_USAGE, "an MTU of %u is out of range: use mtu= with %u to %u",
+                                   n->mtu, CONFIG_MTU_MIN, CONFIG_MTU_MAX);
+        if (!n->queues || n->queues > CONFIG_QUEUES_MAX)
+                return problem_set(p, VMM_E_USAGE, "%u queues of a network are out of range: 1 to %u may be",
+                                   n->queues, CONFIG_QUEUES_MAX);
+        if (n->queues > 1 && n->kind != NET_TAP)
+                return problem_set(p, VMM_E_USAGE, "several queues need a tap device by its name: tap=NAME");
+        if (n->vnet && is_tap)
+                return problem_set(p, VMM_E_USAGE, "vnet is for stream= and fd=: a tap always has it");
+        if (n->has_mac && n->mac[0] & 1)
+                return problem_set(p, VMM_E_USAGE,
+                                   "a MAC that begins with %02x is one of a group: make that even",
+                                   n->mac[0]);
+        return 0;
+}
+
+static int check_nets(const struct vm_config *c, struct problem *p)
+{
+        if (c->nr_disks + c->nr_nets > CONFIG_LINES_MAX)
+                return problem_set(p, VMM_E_USAGE, "%u disks and %u networks are more than %u together",
+                                   c->nr_disks, c->nr_nets, CONFIG_LINES_MAX);
+        for (unsigned i = 0; i < c->nr_nets; i++)
+                if (check_net(&c->nets[i], p))
+                        return -1;
         return 0;
 }
 
@@ -55,5 +97,5 @@ int config_check(const struct vm_config *c, struct problem *p)
                 return problem_set(p, VMM_E_USAGE,
                                    "guest CID %llu is reserved: use --guest-cid with 3 or more",
                                    (unsigned long long)c->guest_cid);
-        return check_balloon(c, p);
+        return check_nets(c, p) ? -1 : check_balloon(c, p);
 }

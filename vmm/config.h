@@ -12,7 +12,14 @@
 #include "vmm/base/log.h"
 #include "vmm/base/rate.h"
 
-#define CONFIG_DISKS_MAX    16u
+#define CONFIG_DISKS_MAX 16u
+#define CONFIG_NETS_MAX  8u
+#define CONFIG_LINES_MAX                                                                                     \
+        16u /* disks and networks together: interrupt lines less those of vsock, rng, balloon */
+#define CONFIG_QUEUES_MAX   7u            /* pairs of a network device */
+#define CONFIG_MTU_MIN      68u           /* virtio 1.2, 5.1.4.1 */
+#define CONFIG_MTU_MAX      65520u        /* with its headers it is one frame of 64 KiB */
+#define CONFIG_TAP_MAX      15u           /* bytes of an interface's name */
 #define CONFIG_SERIAL_MAX   20u           /* bytes of a disk's serial id: virtio 1.2, 5.2.6 */
 #define CONFIG_STATS_MIN_NS 1000000000ull /* of the balloon: each is work for the guest */
 #define CONFIG_CPUS_MAX     255u          /* ids of the local APIC that every kernel understands */
@@ -33,6 +40,25 @@ struct config_disk {
         bool direct; /* O_DIRECT, past the host's page cache */
         char serial[CONFIG_SERIAL_MAX + 1];
         struct rate_config rate; /* all 0: no limit */
+};
+
+enum config_net_kind {
+        NET_TAP,       /* tap device, by name */
+        NET_TAP_FD,    /* the same, an open descriptor */
+        NET_STREAM,    /* Unix socket to connect to: frames after their length */
+        NET_STREAM_FD, /* the same, connected */
+};
+
+struct config_net {
+        enum config_net_kind kind;
+        const char *name; /* of the tap or the socket; NULL: it is a descriptor */
+        int fd;
+        bool has_mac; /* else it is made of its number */
+        uint8_t mac[6];
+        unsigned mtu;              /* 0: the tap's own, 1500, or CONFIG_MTU_MAX with vnet */
+        unsigned queues;           /* pairs */
+        bool vnet;                 /* on a stream: virtio's header precedes each frame */
+        struct rate_config rx, tx; /* to the guest, from the guest; all 0: no limit */
 };
 
 /* Memory that the guest frees comes back by itself as long as this is on. */
@@ -59,6 +85,8 @@ struct vm_config {
         unsigned nr_disks;
         bool has_image; /* disks[0] is the root */
         struct config_disk disks[CONFIG_DISKS_MAX];
+        unsigned nr_nets;
+        struct config_net nets[CONFIG_NETS_MAX];
         const char *vsock_path; /* NULL: no vsock */
         uint64_t guest_cid;
         bool rng;
@@ -80,6 +108,9 @@ struct vm_config {
         enum log_level log_level;
         bool log_json;
 };
+
+/* The device's address: what was given, or one of ours for interface @i. */
+void config_net_mac(const struct vm_config *c, unsigned i, uint8_t ret[6]);
 
 /* Return: 0, or -1 with *p filled (VMM_E_USAGE). Looks at no file. */
 int must_check config_check(const struct vm_config *c, struct problem *p);

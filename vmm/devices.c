@@ -16,6 +16,8 @@
 #include "virtio/balloon/balloon.h"
 #include "virtio/blk/blk.h"
 #include "virtio/mmio/mmio.h"
+#include "virtio/net/net.h"
+#include "virtio/net/net_back.h"
 #include "virtio/rng/rng.h"
 #include "virtio/vsock/vsock.h"
 #include "vmm/arch/x86/layout.h"
@@ -25,6 +27,11 @@
 #include "vmm/status.h"
 
 static_assert(DEVICES_MAX == LAYOUT_MMIO_MAX, "as many devices as interrupt lines");
+
+static_assert(CONFIG_QUEUES_MAX == NET_PAIRS_MAX && CONFIG_MTU_MIN == NET_MTU_MIN &&
+                      CONFIG_MTU_MAX == NET_MTU_MAX,
+              "the configuration promises what the device can do");
+static_assert(CONFIG_LINES_MAX + 3 == DEVICES_MAX, "vsock, rng and balloon have their lines");
 
 struct slot {
         struct virtio_dev *dev;
@@ -66,6 +73,39 @@ static int new_blk(struct devices *d, unsigned i, struct virtio_dev **ret)
 static unsigned nr_blk(const struct devices *d)
 {
         return d->env.config->nr_disks;
+}
+
+/* The descriptors are the back end's from here on, whatever happens. */
+static int new_back(struct devices *d, unsigned i, struct net_back **ret)
+{
+        const struct config_net *net = &d->env.config->nets[i];
+        struct files_net *file = &d->env.files->nets[i];
+        int fds[CONFIG_QUEUES_MAX];
+
+        for (unsigned q = 0; q < CONFIG_QUEUES_MAX; q++)
+                fds[q] = steal_fd(&file->fds[q]);
+        if (net->kind == NET_TAP || net->kind == NET_TAP_FD)
+                return net_tap_new(ret, fds, net->queues, file->mtu);
+        return net_stream_new(ret, fds[0], net->vnet, file->mtu);
+}
+
+static int new_net(struct devices *d, unsigned i, struct virtio_dev **ret)
+{
+        const struct config_net *net = &d->env.config->nets[i];
+        struct net_config cfg = {
+                .loop = d->env.loop, .mem = d->env.mem, .index = i, .rx = net->rx, .tx = net->tx
+        };
+        int r = new_back(d, i, &cfg.back);
+
+        if (r < 0)
+                return err_trace(r);
+        config_net_mac(d->env.config, i, cfg.mac);
+        return net_new(&cfg, ret);
+}
+
+static unsigned nr_net(const struct devices *d)
+{
+        return d->env.config->nr_nets;
 }
 
 /* The guest connects: to the monitor itself, or to a socket beside ours. */
@@ -145,10 +185,8 @@ static const struct {
         unsigned (*count)(const struct devices *d);
         int (*make)(struct devices *d, unsigned i, struct virtio_dev **ret);
 } table[] = {
-        { nr_blk, new_blk },
-        { nr_vsock, new_vsock },
-        { nr_rng, new_rng },
-        { nr_balloon, new_balloon },
+        { nr_blk, new_blk }, { nr_net, new_net },         { nr_vsock, new_vsock },
+        { nr_rng, new_rng }, { nr_balloon, new_balloon },
 };
 
 /* Gives a device its registers, its interrupt and a kick for each queue. */
@@ -251,6 +289,12 @@ struct virtio_dev *devices_balloon(struct devices *d)
 struct virtio_dev *devices_disk(struct devices *d, unsigned i)
 {
         return i < d->env.config->nr_disks ? d->slots[i].dev : NULL;
+}
+
+/* They come after the disks. */
+struct virtio_dev *devices_net(struct devices *d, unsigned i)
+{
+        return i < d->env.config->nr_nets ? d->slots[d->env.config->nr_disks + i].dev : NULL;
 }
 
 int devices_replace_disk(struct devices *d, unsigned i, const char *path, struct problem *p)

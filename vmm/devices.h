@@ -40,6 +40,8 @@ struct virtio_dev *devices_vsock(struct devices *d);
 
 struct virtio_dev *devices_balloon(struct devices *d);
 struct virtio_dev *devices_disk(struct devices *d, unsigned i);
+/* The device of network @i; NULL: there is none. */
+struct virtio_dev *devices_net(struct devices *d, unsigned i);
 
 /*
  * devices_replace_disk() - as blk_replace(), with a file that is opened as the disk's own was. Loop thread.

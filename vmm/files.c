@@ -207,14 +207,16 @@ static int open_all(struct files *f, const struct vm_config *c, struct problem *
 {
         struct stat st;
 
-        /* Before any of ours could get its number. */
-        if (c->ready_fd >= 0 && fcntl(c->ready_fd, F_SETFD, FD_CLOEXEC) < 0)
-                return problem_set(p, VMM_E_USAGE, "--ready-fd: descriptor %d is not open", c->ready_fd);
+        if (files_claim_fds(c, p))
+                return -1;
         f->kernel = open_input("kernel", c->kernel, O_RDONLY, &st, p);
         if (f->kernel < 0 || open_initrd(f, c, p))
                 return -1;
         for (unsigned i = 0; i < c->nr_disks; i++)
                 if (files_open_disk(&f->disks[i], &c->disks[i], -1, p))
+                        return -1;
+        for (unsigned i = 0; i < c->nr_nets; i++)
+                if (files_open_net(&f->nets[i], &c->nets[i], p))
                         return -1;
         f->kvm = open_kvm(p);
         if (f->kvm < 0)
@@ -249,6 +251,9 @@ static void forget(struct files *f)
         };
         for (unsigned i = 0; i < CONFIG_DISKS_MAX; i++)
                 f->disks[i].fd = -1;
+        for (unsigned i = 0; i < CONFIG_NETS_MAX; i++)
+                for (unsigned q = 0; q < CONFIG_QUEUES_MAX; q++)
+                        f->nets[i].fds[q] = -1;
 }
 
 int files_open(struct files *f, const struct vm_config *c, struct problem *p)
@@ -277,4 +282,7 @@ void files_close(struct files *f)
         fd_closep(&f->stats);
         for (unsigned i = 0; i < CONFIG_DISKS_MAX; i++)
                 fd_closep(&f->disks[i].fd);
+        for (unsigned i = 0; i < CONFIG_NETS_MAX; i++)
+                for (unsigned q = 0; q < CONFIG_QUEUES_MAX; q++)
+                        fd_closep(&f->nets[i].fds[q]);
 }

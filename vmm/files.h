@@ -15,12 +15,18 @@ struct files_disk {
         uint32_t block_bytes; /* what I/O must be aligned to */
 };
 
+struct files_net {
+        int fds[CONFIG_QUEUES_MAX]; /* one a pair of queues; -1: none */
+        unsigned mtu;
+};
+
 struct files {
         int kvm;
         int kernel;
         int initrd;     /* -1: none */
         bool has_agent; /* the initrd is ours */
         struct files_disk disks[CONFIG_DISKS_MAX];
+        struct files_net nets[CONFIG_NETS_MAX];
         int vsock; /* listening; -1: none */
         struct uds vsock_uds;
         int control; /* listening; -1: none */
@@ -45,3 +51,11 @@ int must_check files_open_disk(struct files_disk *ret, const struct config_disk 
                                struct problem *p);
 /* Closes what is still here (a descriptor that was taken over was set to -1) and removes the socket. */
 void files_close(struct files *f);
+
+/*
+ * files_open_net() - the other side of a network: a tap device with our settings, or a connected socket
+ * Return: 0, or -1 with *p filled; ret->fds are the caller's either way.
+ */
+int must_check files_open_net(struct files_net *ret, const struct config_net *n, struct problem *p);
+/* files_claim_fds() - descriptors that were handed in are open, and no child's. Return: 0, or -1 with *p filled */
+int must_check files_claim_fds(const struct vm_config *c, struct problem *p);

@@ -36,6 +36,7 @@ enum kind {
         KIND_SWITCH,
         KIND_CHOICE,
         KIND_DISK,
+        KIND_NET,
         KIND_BALLOON,
         KIND_CONFIG,
         KIND_MODE,
@@ -91,6 +92,10 @@ static const struct option table[] = {
           .kind = KIND_DISK,
           .arg = "FILE[,WORDS]",
           .help = "another disk, writable unless ro; also: direct, serial=ID, bw=SIZE a second, iops=N" },
+        { .name = "net",
+          .kind = KIND_NET,
+          .arg = "SPEC[,WORDS]",
+          .help = "tap=NAME, tapfd=N, stream=SOCKET or fd=N; also: mac, mtu, queues, vnet, bw, pps" },
         FIELD("vsock", KIND_TEXT, vsock_path, "SOCKET", "Unix socket that leads into the guest"),
         FIELD("guest-cid", KIND_U64, guest_cid, "N", "vsock address of the guest (3)"),
         FIELD("rng", KIND_SWITCH, rng, "on|off", "entropy device (on)"),
@@ -225,6 +230,7 @@ static int set(struct options *o, const struct option *opt, const char *value, s
         case KIND_CHOICE:
                 return set_choice(field, opt, value, p);
         case KIND_DISK:
+        case KIND_NET:
         case KIND_BALLOON:
                 return set_words(o, opt, value, p);
         case KIND_CONFIG:
@@ -262,6 +268,8 @@ static int set_words(struct options *o, const struct option *opt, const char *va
                 return problem_set(p, VMM_E_HOST, "out of memory");
         if (opt->kind == KIND_DISK)
                 return options_add_disk(&o->config, opt->name, words, p);
+        if (opt->kind == KIND_NET)
+                return options_add_net(&o->config, words, p);
         return options_set_balloon(&o->config.balloon, words, p);
 }
 

@@ -18,6 +18,7 @@ ALLOWED = {
     'virtio/mmio': BASE | {'vmm/bus', 'virtio/core'},
     'virtio/balloon': BASE | {'vmm/mem', 'virtio/core'},
     'virtio/blk': BASE | {'vmm/mem', 'virtio/core'},
+    'virtio/net': BASE | {'vmm/mem', 'virtio/core'},
     'virtio/rng': BASE | {'vmm/mem', 'virtio/core'},
     'virtio/vsock': BASE | {'vmm/mem', 'virtio/core'},
     'vmm': {'vmm', 'virtio', 'guest/protocol.h', 'api/vm/api.h'},

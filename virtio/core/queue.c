@@ -158,13 +158,24 @@ void vq_unpop(struct vq_chain *c)
         c->vq = NULL;
 }
 
+void vq_rewind(struct vq *vq, unsigned n)
+{
+        vq->next_avail = (uint16_t)(vq->next_avail - n);
+}
+
 int chain_done(struct vq_chain *c)
 {
         struct vq *vq = c->vq;
-        struct vring_used_elem e = { .id = le32_of(c->head), .len = le32_of(c->written) };
 
         c->vq = NULL;
-        if (!vq || c->generation != vq->generation || vq->broken)
+        return vq && c->generation == vq->generation ? vq_complete(vq, c->head, c->written) : 0;
+}
+
+int vq_complete(struct vq *vq, uint16_t head, uint32_t written)
+{
+        struct vring_used_elem e = { .id = le32_of(head), .len = le32_of(written) };
+
+        if (vq->broken)
                 return 0;
         if (gmem_write(vq->mem, gpa_add(vq->used, VRING_USED_RING + 8ull * (vq->next_used % vq->size)), &e,
                        sizeof(e)))

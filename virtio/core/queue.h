@@ -76,6 +76,14 @@ void vq_unpop(struct vq_chain *chain);
 int chain_done(struct vq_chain *chain);
 
 /*
+ * For a device that keeps less of a chain than all of it: its head, and pieces of memory that were checked.
+ * vq_complete() - as chain_done() does: @head was popped from this queue, since its last reset
+ * vq_rewind() - as vq_unpop() does for the last @n that were popped and not completed
+ */
+int vq_complete(struct vq *vq, uint16_t head, uint32_t written);
+void vq_rewind(struct vq *vq, unsigned n);
+
+/*
  * vq_publish() - show the driver what is done
  * @ret_notify: true when it asked to be interrupted for it
  * Return: 0 or VQ_E_BROKEN.

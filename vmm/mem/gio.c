@@ -77,6 +77,48 @@ ssize_t gio_send(int fd, const struct gbuf *bufs, unsigned n)
         return r < 0 ? err_new(-errno) : r;
 }
 
+static unsigned piece_to_iovec(struct iovec *iov, const struct gio_piece *piece)
+{
+        /* The kernel only reads it. */
+        iov[0] = (struct iovec){ .iov_base = (void *)(uintptr_t)piece->head, .iov_len = piece->head_len };
+        to_iovec(iov + 1, piece->bufs, piece->nr_bufs);
+        return piece->nr_bufs + 1;
+}
+
+ssize_t gio_send_pieces(int fd, const struct gio_piece *pieces, unsigned n)
+{
+        struct iovec iov[GIO_SEGS_MAX] __attribute__((uninitialized));
+        struct msghdr msg = { .msg_iov = iov };
+        ssize_t r;
+
+        for (unsigned i = 0; i < n; i++) {
+                ASSERT(msg.msg_iovlen + pieces[i].nr_bufs < GIO_SEGS_MAX);
+                msg.msg_iovlen += piece_to_iovec(iov + msg.msg_iovlen, &pieces[i]);
+        }
+        r = sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+        return r < 0 ? err_new(-errno) : r;
+}
+
+ssize_t gio_write_piece(int fd, const struct gio_piece *piece)
+{
+        struct iovec iov[GIO_SEGS_MAX] __attribute__((uninitialized));
+        ssize_t r;
+
+        ASSERT(piece->nr_bufs < GIO_SEGS_MAX);
+        r = writev(fd, iov, (int)piece_to_iovec(iov, piece));
+        return r < 0 ? err_new(-errno) : r;
+}
+
+ssize_t gio_read_rest(int fd, const struct gbuf *bufs, unsigned n, void *rest, size_t rest_len)
+{
+        struct iovec iov[GIO_SEGS_MAX] __attribute__((uninitialized));
+
+        ASSERT(n < GIO_SEGS_MAX);
+        to_iovec(iov, bufs, n);
+        iov[n] = (struct iovec){ .iov_base = rest, .iov_len = rest_len };
+        return log_read(bufs, n, readv(fd, iov, (int)n + 1));
+}
+
 ssize_t gio_random(const struct gbuf *buf)
 {
         return log_read(buf, 1, getrandom(buf->hva, buf->len, GRND_NONBLOCK));
@@ -89,4 +131,63 @@ struct gbuf gio_slice(struct gbuf buf, size_t skip, size_t len)
         buf.at = gpa_add(buf.at, skip);
         buf.len = num_min(len, buf.len - skip);
         return buf;
+}
+
+unsigned gio_part(const struct gbuf *bufs, unsigned n, size_t at, size_t len, struct gbuf *ret)
+{
+        unsigned nr = 0;
+
+        for (unsigned i = 0; i < n && len; i++) {
+                if (at >= bufs[i].len) {
+                        at -= bufs[i].len;
+                        continue;
+                }
+                ret[nr] = gio_slice(bufs[i], at, len);
+                len -= ret[nr++].len;
+                at = 0;
+        }
+        ASSERT(!len);
+        return nr;
+}
+
+/* Return: bytes at the start of what is left of it; 0: none of it lies in this buffer. */
+static size_t step(const struct gbuf *buf, size_t *at, size_t len)
+{
+        size_t skip = num_min(*at, buf->len);
+
+        *at -= skip;
+        return num_min(len, buf->len - skip);
+}
+
+void gio_put(const struct gbuf *bufs, unsigned n, size_t at, const void *src, size_t len)
+{
+        const uint8_t *p = src;
+
+        for (unsigned i = 0; i < n && len; i++) {
+                size_t from = at, part = step(&bufs[i], &at, len);
+
+                if (!part)
+                        continue;
+                memcpy((uint8_t *)bufs[i].hva + from, p, part);
+                gmem_log_write(bufs[i].mem, gpa_add(bufs[i].at, from), part);
+                p += part;
+                len -= part;
+        }
+        ASSERT(!len);
+}
+
+void gio_get(const struct gbuf *bufs, unsigned n, size_t at, void *dst, size_t len)
+{
+        uint8_t *p = dst;
+
+        for (unsigned i = 0; i < n && len; i++) {
+                size_t from = at, part = step(&bufs[i], &at, len);
+
+                if (!part)
+                        continue;
+                memcpy(p, (const uint8_t *)bufs[i].hva + from, part);
+                p += part;
+                len -= part;
+        }
+        ASSERT(!len);
 }

@@ -57,6 +57,18 @@ START_TEST(test_what_is_wrong_is_said)
                 { { "--balloon", "64M,oom" }, VMM_E_USAGE, "'oom' is unknown" },
                 { { "--balloon", "stats=5" }, VMM_E_USAGE, "'stats=5' is unknown" },
                 { { "--disk", ",ro" }, VMM_E_USAGE, "FILE is missing" },
+                { { "--net", "" }, VMM_E_USAGE, "begin with tap=NAME, tapfd=N, stream=SOCKET or fd=N" },
+                { { "--net", "eth0" }, VMM_E_USAGE, "'eth0' is unknown" },
+                { { "--net", "tap=" }, VMM_E_USAGE, "names nothing" },
+                { { "--net", "tap=1234567890123456" }, VMM_E_USAGE, "names nothing" },
+                { { "--net", "tapfd=x" }, VMM_E_USAGE, "not a number" },
+                { { "--net", "fd=2147483648" }, VMM_E_USAGE, "not a number in range" },
+                { { "--net", "tap=t,mac=2:0:0:0:0:1" }, VMM_E_USAGE, "02:00:00:00:00:01" },
+                { { "--net", "tap=t,mac=02:00:00:00:00:01:" }, VMM_E_USAGE, "MAC" },
+                { { "--net", "tap=t,mac=02:00:00:00:00:g1" }, VMM_E_USAGE, "MAC" },
+                { { "--net", "tap=t,mtu=1k" }, VMM_E_USAGE, "'mtu=1k' is not a number" },
+                { { "--net", "tap=t,pps=0" }, VMM_E_USAGE, "'pps=0' is not a number of packets" },
+                { { "--net", "tap=t,iops=1" }, VMM_E_USAGE, "bw=SIZE and pps=N are known" },
                 { { "--config", "/nonexistent" }, VMM_E_INPUT, "cannot read" },
         };
 
@@ -120,6 +132,90 @@ START_TEST(test_rates_and_balloons)
         options_fini(&o);
         ck_assert_int_eq(read_words(&o, off, &p), 0);
         ck_assert(!o.config.balloon.on && !o.config.balloon.target_bytes);
+        options_fini(&o);
+}
+END_TEST
+
+START_TEST(test_networks)
+{
+        static const char *const words[WORDS_MAX + 1] = { "--net=tap=t123456789abcde,queues=7,bw=1M,pps=9",
+                                                          "--net=stream=s,vnet,mtu=68",
+                                                          "--net=fd=5,mac=fe:DC:00:00:00:01,mtu=65520",
+                                                          "--net=tapfd=7" };
+        const struct config_net *n;
+        struct problem p;
+        struct options o;
+        uint8_t mac[6];
+
+        ck_assert_int_eq(read_words(&o, words, &p), 0);
+        ck_assert_uint_eq(o.config.nr_nets, 4);
+        n = o.config.nets;
+        ck_assert(n[0].kind == NET_TAP && n[0].queues == 7 && n[0].tx.bandwidth.size == 1 << 20 &&
+                  n[0].rx.ops.size == 9);
+        ck_assert_str_eq(n[0].name, "t123456789abcde");
+        ck_assert(n[1].kind == NET_STREAM && n[1].vnet && n[1].mtu == 68 && !strcmp(n[1].name, "s"));
+        ck_assert(n[2].kind == NET_STREAM_FD && n[2].fd == 5 && !n[2].name && n[2].mtu == 65520);
+        ck_assert(n[3].kind == NET_TAP_FD && n[3].fd == 7 && n[3].queues == 1 && !n[3].mtu);
+        config_net_mac(&o.config, 2, mac);
+        ck_assert_mem_eq(mac, "\xfe\xdc\0\0\0\1", 6);
+        config_net_mac(&o.config, 3, mac);
+        ck_assert_mem_eq(mac, "\x02vmlt\5", 6);
+        o.config.kernel = "k";
+        ck_assert_int_eq(config_check(&o.config, &p), 0);
+        options_fini(&o);
+}
+END_TEST
+
+START_TEST(test_limits_of_networks)
+{
+        static const struct {
+                struct config_net net;
+                unsigned disks;
+                const char *says; /* NULL: it is good */
+        } rows[] = {
+                { { .kind = NET_TAP, .queues = 1 }, 15, NULL },
+                { { .kind = NET_TAP, .queues = 1 }, 16, "16 disks and 1 networks are more than 16" },
+                { { .kind = NET_TAP, .queues = 7 }, 0, NULL },
+                { { .kind = NET_TAP, .queues = 8 }, 0, "1 to 7" },
+                { { .kind = NET_TAP, .queues = 0 }, 0, "1 to 7" },
+                { { .kind = NET_TAP_FD, .queues = 2 }, 0, "by its name" },
+                { { .kind = NET_STREAM, .queues = 2 }, 0, "by its name" },
+                { { .kind = NET_TAP, .queues = 1, .vnet = true }, 0, "vnet" },
+                { { .kind = NET_STREAM, .queues = 1, .mtu = 67 }, 0, "68 to 65520" },
+                { { .kind = NET_STREAM, .queues = 1, .mtu = 65521 }, 0, "68 to 65520" },
+                { { .kind = NET_TAP, .queues = 1, .has_mac = true, .mac = { 3 } }, 0, "of a group" },
+        };
+
+        for (unsigned i = 0; i < array_size(rows); i++) {
+                struct vm_config c = { .kernel = "k",
+                                       .cpus = 1,
+                                       .memory_bytes = 64 << 20,
+                                       .guest_cid = 3,
+                                       .nr_nets = 1,
+                                       .nr_disks = rows[i].disks,
+                                       .nets = { rows[i].net },
+                                       .log_limit_bytes = CONFIG_LOG_MIN };
+                struct problem p = { 0 };
+                int r = config_check(&c, &p);
+
+                ck_assert_msg(!r == !rows[i].says && (!r || strstr(p.text, rows[i].says)), "row %u: %s", i,
+                              p.text);
+        }
+}
+END_TEST
+
+START_TEST(test_eight_networks_and_no_more)
+{
+        char words[CONFIG_NETS_MAX + 1][16], *argv[CONFIG_NETS_MAX + 3] = { words[0] };
+        struct problem p = { 0 };
+        struct options o;
+
+        for (unsigned i = 0; i <= CONFIG_NETS_MAX; i++)
+                argv[i + 1] = strcpy(words[i], "--net=tap=t");
+        ck_assert_int_eq(options_read(&o, CONFIG_NETS_MAX + 1, argv, &p), 0);
+        options_fini(&o);
+        ck_assert_int_eq(options_read(&o, CONFIG_NETS_MAX + 2, argv, &p), -1);
+        ck_assert(strstr(p.text, "more than 8 networks"));
         options_fini(&o);
 }
 END_TEST
@@ -270,9 +366,10 @@ END_TEST
 int main(void)
 {
         const TTest *const tests[] = {
-                test_what_is_wrong_is_said, test_what_is_right_is_taken, test_disks_up_to_the_limit,
-                test_a_file_says_the_same,  test_a_file_that_is_wrong,   test_limits_of_the_configuration,
-                test_rates_and_balloons,    test_limits_of_the_balloon,
+                test_what_is_wrong_is_said, test_what_is_right_is_taken,     test_disks_up_to_the_limit,
+                test_a_file_says_the_same,  test_a_file_that_is_wrong,       test_limits_of_the_configuration,
+                test_rates_and_balloons,    test_limits_of_the_balloon,      test_networks,
+                test_limits_of_networks,    test_eight_networks_and_no_more,
         };
 
         return run_tests("options", tests, array_size(tests));
