@@ -29,11 +29,15 @@ struct head {
         name_t target, host;
 };
 
+static bool is_letter(char c)
+{
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
 /* RFC 9110, 5.6.2: of methods and of fields' names */
 static bool is_token_byte(char c)
 {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-               (c && strchr("!#$%&'*+-.^_`|~", c));
+        return is_letter(c) || (c >= '0' && c <= '9') || (c && strchr("!#$%&'*+-.^_`|~", c));
 }
 
 /* What a lenient server splits a request line at (RFC 9112, 3). */
@@ -251,9 +255,15 @@ enum http http_parse(const uint8_t *bytes, size_t n, name_t ret)
                 t.at++;
                 t.n--;
         }
+        /*
+         * Every method begins with a letter. The length before git's own request does not; that has no end of a
+         * line, either, and would be waited for.
+         */
+        if (t.n && !is_letter(t.at[0]))
+                return HTTP_NOT_HTTP;
         while (word < t.n && is_token_byte(t.at[word]))
                 word++;
-        if (word < t.n && (!word || (!is_blank(t.at[word]) && t.at[word] != '\n')))
+        if (word < t.n && !is_blank(t.at[word]) && t.at[word] != '\n')
                 return HTTP_NOT_HTTP;
         r = read_lines(t, ret);
         return r == HTTP_MORE && n >= HTTP_HEAD_MAX ? HTTP_BROKEN : r;

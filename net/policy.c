@@ -22,6 +22,7 @@ struct subject {
         unsigned block;   /* prefix of the block of special use that holds the address */
         bool gateway;     /* it stands for the host */
         bool own;         /* an address of the host's */
+        bool last;        /* the first bytes are known, and name nobody: nothing more will be seen */
         bool seen;        /* the first bytes are known: */
         bool hidden;      /* they name nobody, or somebody whom we cannot know */
         const char *name; /* or this one; NULL: an address */
@@ -40,10 +41,15 @@ static bool name_matches(const struct policy_rule *r, const char *name)
                                             : r->target == POLICY_TO_NAME && !strcmp(name, r->name);
 }
 
+/* In a form of IPv6 too: a router that translates it brings it back. */
 static bool is_own(const struct policy_host *host, const struct address *a)
 {
-        for (unsigned i = 0; i < host->nr; i++)
-                if (address_equal(&host->addresses[i], a))
+        struct address inside;
+        bool embeds = address_embedded(a, &inside);
+
+        for (unsigned i = 0; i < host->nr && i < POLICY_HOST_MAX; i++)
+                if (address_equal(&host->addresses[i], a) ||
+                    (embeds && address_equal(&host->addresses[i], &inside)))
                         return true;
         return false;
 }
@@ -103,7 +109,7 @@ static bool pinned_matches(const struct policy_rule *r, const struct subject *s)
                 nr += name_matches(r, s->names->names[i]);
         if (r->allow)
                 return nr && is_public(s);
-        return s->flow->proto == POLICY_TCP ? nr && nr == all : nr;
+        return s->flow->proto == POLICY_TCP && !s->last ? nr && nr == all : nr;
 }
 
 static bool name_rule_matches(const struct policy_rule *r, const struct subject *s)
@@ -161,6 +167,8 @@ static struct policy_decision decide(const struct policy *p, const struct subjec
         bool named = false;
         int i = 0;
 
+        if (p->mode == POLICY_NONE || p->mode == POLICY_DENY)
+                return (struct policy_decision){ .rule = POLICY_BY_MODE, .why = "everything is refused" };
         for (; i < (int)p->nr_rules; i++) {
                 const struct policy_rule *r = &p->rules[i];
 
@@ -213,6 +221,7 @@ struct policy_decision policy_decide_seen(const struct policy *p, const struct p
         struct address address;
 
         if (seen == POLICY_SEEN_OTHER) {
+                s.last = true;
                 d = decide(p, &s);
                 d.inspect = false;
                 return d;
@@ -231,7 +240,7 @@ struct policy_decision policy_question(const struct policy *p, const char *name)
 {
         bool ranges = false;
 
-        if (p->mode == POLICY_DENY)
+        if (p->mode == POLICY_NONE || p->mode == POLICY_DENY)
                 return (struct policy_decision){ .rule = POLICY_BY_MODE, .why = "no name is resolved" };
         for (int i = 0; i < (int)p->nr_rules; i++) {
                 const struct policy_rule *r = &p->rules[i];

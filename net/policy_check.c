@@ -32,6 +32,12 @@ static bool is_of_names(const struct policy_rule *r)
         return r->target == POLICY_TO_NAME || r->target == POLICY_TO_BELOW;
 }
 
+/* An address of the host's is reached by a rule for it alone, and which ones those are is not known here. */
+static bool may_be_own(const struct policy_rule *r)
+{
+        return r->allow && r->prefix == address_bits(&r->address);
+}
+
 static bool covers_target(const struct policy_rule *a, const struct policy_rule *b)
 {
         switch (a->target) {
@@ -42,12 +48,14 @@ static bool covers_target(const struct policy_rule *a, const struct policy_rule 
                                           (b->target == POLICY_TO_BELOW && !strcmp(a->name, b->name)));
         case POLICY_TO_ALL:
                 return is_of_names(b) || b->target == POLICY_TO_ALL ||
-                       (b->target == POLICY_TO_RANGE && !address_range_narrowest(&b->address, b->prefix));
+                       (b->target == POLICY_TO_RANGE && !may_be_own(b) &&
+                        !address_range_narrowest(&b->address, b->prefix));
         case POLICY_TO_RANGE:
                 /* A wide allow rule reaches no address of special use that a narrower one names. */
                 return b->target == POLICY_TO_RANGE && a->prefix <= b->prefix &&
                        address_in(&b->address, &a->address, a->prefix) &&
-                       (!a->allow || a->prefix >= address_range_narrowest(&b->address, b->prefix));
+                       (!a->allow || a->prefix == b->prefix ||
+                        (!may_be_own(b) && a->prefix >= address_range_narrowest(&b->address, b->prefix)));
         case POLICY_TO_HOST:
         case POLICY_TO_METADATA:
                 return a->target == b->target;

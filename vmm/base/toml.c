@@ -85,7 +85,8 @@ static int take_string(struct toml *t, char *ret, size_t size)
                         return TOML_E_SYNTAX;
                 if (*t->at == quote)
                         break;
-                if (quote == '"' && *t->at == '\\' && (++t->at == t->end || !strchr("\\\"", *t->at)))
+                if (quote == '"' && *t->at == '\\' &&
+                    (++t->at == t->end || (*t->at != '"' && *t->at != '\\')))
                         return TOML_E_SYNTAX;
                 if (n == size - 1)
                         return TOML_E_LONG;

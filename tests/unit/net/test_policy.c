@@ -137,7 +137,10 @@ static const struct {
         { "public", "", "2001:0:1:2:3:4:5:6 80", NULL, "-m" },
         { "public", "", "4000::1 80", NULL, "-m" },
         { "public", "", OWN " 22", NULL, "-m" },
-        { "public", "", "93.184.216.99 22", NULL, "-m" }, /* the host's own, though public */
+        { "public", "", "93.184.216.99 22", NULL, "-m" },      /* the host's own, though public */
+        { "public", "", "64:ff9b::5db8:d863 22", NULL, "-m" }, /* and in its IPv6 form */
+        { "public", "", "::ffff:93.184.216.99 22", NULL, "-m" },
+        { "public", "", "fe80::2 22", NULL, "-m" },
         { "public", "", "10.0.2.2 22", NULL, "-m" },
         { "public", "", "fd00:0:0:2::2 22", NULL, "-m" },
         /* rules by address */
@@ -173,7 +176,25 @@ static const struct {
         { "allow", "allow " OWN, OWN " 80", NULL, "+0" },
         { "allow", "allow 192.168.77.0/24", OWN " 80", NULL, "-m" },
         { "allow", "allow 192.168.77.0/24", "192.168.77.2 80", NULL, "+0" },
+        { "allow", "allow 93.184.216.0/24", "93.184.216.99 80", NULL, "-m" },
+        { "allow", "allow 93.184.216.99", "93.184.216.99 80", NULL, "+0" },
+        { "allow", "allow ::/0", "64:ff9b::5db8:d863 80", NULL, "-m" },
+        { "allow", "allow ::ffff:0.0.0.0/96", "::ffff:93.184.216.99 80", NULL, "-m" },
+        { "allow", "allow 127.0.0.0/8", "127.0.0.1 80", NULL, "+0" },
+        { "allow", "allow 126.0.0.0/7", "127.0.0.1 80", NULL, "-m" },
+        { "allow", "allow 168.0.0.0/8", "168.63.129.16 80", NULL, "-m" },
+        { "allow", "allow fc00::/7", "fd00:ec2::254 80", NULL, "-m" },
+        { "allow", "allow fc00::/7", "fd00:ec2::253 80", NULL, "-m" },
+        { "allow", "allow fc00::/7", "fd12::1 80", NULL, "+0" },
+        { "allow", "allow fc00::/7", "fd00:0:0:2::2 80", NULL, "-m" },
+        { "allow", "allow *", "64:ff9b::169.254.169.254 80", NULL, "-m" },
+        { "allow", "allow *", "2002:7f00:1::1 80", NULL, "-m" },
+        { "allow", "allow 2002::/16", "2002:a00:1::1 80", NULL, "-m" },
+        { "allow", "allow 2001::/32", "2001::f5ff:fffe 80", NULL, "-m" }, /* Teredo of 10.0.0.1 */
+        { "none", "allow *", A " 80", NULL, "-m" },
+        { "deny", "allow *", A " 80", NULL, "-m" },
         { "allow", "allow host", "10.0.2.2 8080", NULL, "+0" },
+        { "allow", "allow host", "fd00:0:0:2::2 8080", NULL, "+0" },
         { "allow", "allow host:8080", "10.0.2.2 8081", NULL, "-m" },
         { "allow", "allow host", OWN " 8080", NULL, "-m" },
         { "allow", "allow 10.0.0.0/8", "10.0.2.2 80", NULL, "-m" }, /* the host is called host */
@@ -185,6 +206,9 @@ static const struct {
         /* denied ranges reach all forms */
         { "public", "deny 93.184.216.0/24", A " 80", NULL, "-0" },
         { "public", "deny 93.184.216.0/24", "64:ff9b::" A " 80", NULL, "-0" },
+        { "public", "deny 93.184.216.0/24; allow ::/0", "64:ff9b::" A " 80", NULL, "-0" },
+        { "allow", "deny 10.0.0.0/8; allow ::ffff:10.0.0.1", "::ffff:10.0.0.1 80", NULL, "-0" },
+        { "allow", "deny 10.0.0.0/8; allow 2002::/16", "2002:a00:1::1 80", NULL, "-0" },
         { "public", "deny 0.0.0.0/0", A " 80", NULL, "-0" },
         { "public", "deny 0.0.0.0/0", SIX " 80", NULL, "+m" },
         { "public", "deny *", A " 80", NULL, "-0" },
@@ -265,6 +289,21 @@ static const struct {
         { "allow", "allow a.example.org", A " 443", "a.example.org", HIDDEN, NULL, "-m" },
         { "allow", "allow a.example.org", A " 22", "a.example.org", OTHER, NULL, "+0" },
         { "allow", "allow a.example.org", A " 80", "a.example.org", NAME, A, "-m" },
+        /* what is neither TLS nor HTTP shows no name: each one that is pinned may be meant */
+        { "allow", "deny a.example.org:22; allow *.example.org", A " 22", "a.example.org b.example.org",
+          OTHER, NULL, "-0" },
+        { "allow", "deny a.example.org:22; allow *.example.org", A " 22", "b.example.org", OTHER, NULL,
+          "+1" },
+        { "public", "deny a.example.org", A " 22", "a.example.org b.example.org", OTHER, NULL, "-0" },
+        { "public", "deny a.example.org", A " 22", NULL, OTHER, NULL,
+          "+m" }, /* nothing tells that it is it */
+        { "allow", "allow a.example.org", "10.0.0.1 443", "a.example.org", NAME, "a.example.org", "-m" },
+        { "allow", "allow a.example.org", "93.184.216.99 443", "a.example.org", NAME, "a.example.org", "-m" },
+        { "allow", "allow a.example.org:443", A " 80", "a.example.org", NAME, "a.example.org", "-m" },
+        { "allow", "allow example.org", A " 443", "example.org", NAME, "badexample.org", "-m" },
+        { "allow", "allow *.org", A " 443", "org", NAME, "org", "-m" },
+        { "deny", "allow a.example.org", A " 443", "a.example.org", NAME, "a.example.org", "-m" },
+        { "public", "", A " 443", NULL, HIDDEN, NULL, "+m" },
         { "allow", "allow a.example.org; allow " A, A " 80", "a.example.org", NAME, A, "+1" },
         { "allow", "allow a.example.org; allow " A, A " 80", "a.example.org", NAME, "x.example.com", "+1" },
         { "allow", "allow a.example.org; allow *", A " 443", "a.example.org", HIDDEN, NULL, "+1" },
@@ -308,6 +347,17 @@ static const struct {
         bool keeps;
 } questions[] = {
         { "deny", "", "a.example.org", "-m", A, false },
+        { "none", "allow *", "a.example.org", "-m", A, false },
+        { "deny", "allow *", "a.example.org", "-m", A, false },
+        { "public", "", "a.example.org", "+m", "64:ff9b::10.0.0.1", false },
+        { "public", "", "a.example.org", "+m", "64:ff9b::5db8:d863", false }, /* the host's own */
+        { "public", "", "a.example.org", "+m", "0.0.0.0", false },
+        { "public", "", "a.example.org", "+m", "fe80::2", false },
+        { "allow", "allow *.org", "org", "-m", A, false },
+        { "allow", "allow example.org", "example.org.example.com", "-m", A, false },
+        { "allow", "allow xn--bcher-kva.example", "xn--bcher-kva.example", "+0", A, true },
+        { "public", "deny *", "a.example.org", "-0", A, false },
+        { "public", "deny *:25", "a.example.org", "+m", A, true },
         { "allow", "", "a.example.org", "-m", A, false },
         { "public", "", "a.example.org", "+m", A, true },
         { "public", "", "a.example.org", "+m", "10.0.0.1", false }, /* rebinding */
@@ -446,6 +496,12 @@ static const struct {
         { "allow", "allow 0.0.0.0/0; allow 10.0.0.0/8", 0 },
         { "allow", "deny 0.0.0.0/0; allow 10.0.0.0/8", 2 },
         { "allow", "allow host; allow host:80", 2 },
+        /* it may be the host's own, which no range names */
+        { "allow", "allow 192.168.0.0/16; allow 192.168.1.1", 0 },
+        { "allow", "allow *; allow 93.184.216.99", 0 },
+        { "allow", "allow 192.168.1.1; allow 192.168.1.1", 2 },
+        { "allow", "allow 192.168.0.0/16; deny 192.168.1.1", 2 },
+        { "allow", "allow 169.254.0.0/16; allow 169.254.169.254", 0 },
         { "deny", "allow a.example.org", 1 },
         { "none", "deny a.example.org", 1 },
         { "public", "deny a.example.org; deny b.example.org; deny a.example.org", 3 },
@@ -487,6 +543,7 @@ START_TEST(test_file)
         ck_assert_uint_eq(policy_write(&policy, text, n), 0); /* one byte too few */
         ck_assert(policy_parse("mode='deny'", 11, &policy, &mistake));
         ck_assert_uint_eq(policy.connections, POLICY_CONNECTIONS_DEFAULT);
+        ck_assert(!policy_parse("mode=\"deny\\\0\"", 13, &policy, &mistake)); /* no NUL hides in a text */
 }
 END_TEST
 
