@@ -9,7 +9,7 @@ give_up() { echo "${0##*/}: $*" >&2; exit 1; }
 packages="meson ninja-build pkg-config gcc libc6-dev make patch perl binutils check libelf-dev libaio-dev libjansson-dev libmicrohttpd-dev
     zlib1g-dev musl-tools qemu-system-x86 qemu-system-common busybox-static initramfs-tools-core kmod cpio gzip flex bison bc
     libssl-dev dpkg-dev xz-utils lz4 mmdebstrap uidmap e2fsprogs util-linux linux-source-6.12 python3 python3-pytest python3-yaml curl
-    iproute2 dnsmasq-base passt"
+    iproute2 openssl nginx-light dnsmasq-base passt"
 # shellcheck disable=SC2034
 packages_full="zsh fish lintian clang libclang-rt-14-dev clang-tidy clang-format cppcheck shellcheck"
 
