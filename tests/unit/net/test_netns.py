@@ -260,13 +260,13 @@ def many(_, n):
 def test_growth(gateway):
     netns.in_guest(gateway, many, 500)
     time.sleep(0.3)
-    memory, descriptors = gateway.status('VmRSS'), gateway.descriptors()
+    memory, descriptors = gateway.memory(), gateway.descriptors()
     netns.in_guest(gateway, many, 10000)
     time.sleep(0.3)
     until_none(gateway)
     assert gateway.descriptors() == descriptors
     sanitized = 'asan' in pathlib.Path(f'/proc/{gateway.process.pid}/maps').read_text()  # it keeps what is freed
-    assert sanitized or gateway.status('VmRSS') <= memory + 256, (memory, gateway.status('VmRSS'))
+    assert sanitized or gateway.memory() <= memory + 256, (memory, gateway.memory())
 
 
 def pause(hearing):
