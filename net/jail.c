@@ -36,6 +36,13 @@
 #define X32_BIT       0x40000000u
 #define ARG_LOW(n)    (offsetof(struct seccomp_data, args) + 8u * (n))
 
+/* A sanitizer's runtime needs more than the program: it reads /proc, and starts a thread. */
+#ifdef __SANITIZE_ADDRESS__
+#define SANITIZED true
+#else
+#define SANITIZED false
+#endif
+
 #define LOAD(field)    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (field))
 #define RETURN(action) BPF_STMT(BPF_RET | BPF_K, (action))
 /* If it is this call, the next @n statements are about it; else they are skipped. */
@@ -185,15 +192,15 @@ static int drop_privileges(void)
 int jail_enter(const int folders[2])
 {
         const struct sock_fprog program = { .len = (unsigned short)array_size(filter), .filter = filter };
-        int r = drop_privileges();
+        int r;
 
+        if (SANITIZED)
+                return 0;
         tzset(); /* gmtime(3) reads /etc/localtime the first time, though it has no use for it */
+        r = drop_privileges();
         if (r < 0)
                 return err_trace(r);
         set_paths(lock_land(folders));
         set_self();
-#ifdef __SANITIZE_ADDRESS__
-        return 0; /* whose runtime needs more than the program */
-#endif
         return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0 ? err_new(-errno) : 0;
 }

@@ -309,7 +309,7 @@ class Operations(unittest.TestCase):
             self.f.file(RENAME, self.at('data', 'f'), f'{bound}/g')
             self.assertEqual([p.name for p in (self.dir / 'data').iterdir()], ['g'])
         finally:
-            subprocess.run(['umount', bound], check=True)
+            subprocess.run(['umount', '--lazy', bound], check=True)        # a worker may still be about to close it
 
     def test_rename_from_where_nothing_may_go(self):
         """What was at the target is still there."""
