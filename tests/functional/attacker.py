@@ -196,6 +196,15 @@ def fragments(address, port):
         wire().send(ether(0x800, ip4(GUEST, address, 17, whole[:256], 1 << 13, i)))
 
 
+def lie(name, address):
+    """Answers of a resolver, forged, to whoever may listen: the gateway's own ports, and itself by its name."""
+    answer = struct.pack('>HHHHHH', 0x1234, 0x8180, 1, 1, 0, 0) + question(name, A)[12:] + \
+        name_of(name) + struct.pack('>HHIH', A, 1, 600, 4) + socket.inet_aton(address)
+    for src in (GUEST, GATEWAY, '127.0.0.1', '127.0.0.53'):
+        for port in (53, *range(32768, 33268)):
+            wire().send(ether(0x800, ip4(src, GATEWAY, 17, udp(src, GATEWAY, (53, port), answer))))
+
+
 def flood(address, port, n):
     for i in range(n):
         wire().send(ether(0x800, ip4(GUEST, address, 6, syn(GUEST, address, (1024 + i, port)))))
@@ -218,6 +227,32 @@ def ping(address, size=56, wait=5):
                     return 'unreachable'
         except OSError as e:
             return failure(e)
+
+
+def garbage(address, total=65536):
+    """So much of it as each protocol."""
+    dice, size = random.Random(1), 1024
+
+    def some(n=size):
+        return dice.randbytes(n)
+
+    def text(n):
+        return some(n).decode('latin1')
+
+    for _ in range(total // size):
+        for kind in (0x800, 0x806, 0x86dd, dice.getrandbits(16)):
+            wire().send(ether(kind, some()))
+        for proto in (1, 6, 17, 58, dice.getrandbits(8)):
+            wire().send(ether(0x800, ip4(GUEST, address, proto, some())))
+            wire().send(ether(0x86dd, ip6(GUEST6, GATEWAY6, proto, some())))
+        for proto in (0, 43, 44, 60):
+            wire().send(ether(0x86dd, ip6(GUEST6, GATEWAY6, proto, some())))
+        wire().send(ether(0x800, ip4(GUEST, address, 6, syn(GUEST, address, (dice.randrange(1, 65536), 80), some(40)))))
+        for port in (53, 67, 68, 5353):
+            wire().send(ether(0x800, ip4(GUEST, GATEWAY, 17, udp(GUEST, GATEWAY, (1000, port), some()))))
+        wire().send(ether(0x800, ip4(GUEST, GATEWAY, 17, udp(GUEST, GATEWAY, (1000, 53), question('x', A)[:12] + some()))))
+    return [talk(address, 443, '\x16\x03\x01\x40\x00\x01' + text(total)), talk(address, 80, 'GET ' + text(total)),
+            talk(address, 80, 'GET / HTTP/1.1\r\n' + 'X: y\r\n' * (total // 6)), talk(GATEWAY, 53, text(total))]
 
 
 def main():

@@ -1,6 +1,6 @@
 """A hostile guest against the gateway: forged, broken and too many packets, and what still has to work meanwhile."""
 import pytest
-from attacked import box          # noqa: F401  pylint: disable=unused-import
+from attacked import NAME, box, names          # noqa: F401  pylint: disable=unused-import
 from wire import ONE, OTHER, PRIVATE, SIX
 
 GROWTH_KIB = 4096          # what an allocator may keep of a crowd
@@ -27,6 +27,36 @@ def test_fragments(box):          # noqa: F811
     assert not [line for line in box.sent() if line.startswith('udp')]
     assert box.anonymous() - before < GROWTH_KIB
     assert not {e for e in box.said() if e[3] == 9998}
+
+
+def test_forged_answers(box):          # noqa: F811
+    with names(f'--address=/{NAME}/{ONE}'):
+        box.policy('--allow', NAME)
+        box.begin('resolve', NAME)
+        assert box.answer()[1] == [ONE]
+        box.sent()
+        box('lie', NAME, OTHER)
+        assert box('resolve', NAME)[1] == [ONE]
+        assert box('greet', OTHER, NAME, False) == 'EHOSTUNREACH'
+        assert not [line for line in box.sent() if ' ff02::' not in line]
+        assert ('tcp', None, OTHER, 443, 'deny', 'mode allow') in box.said()
+
+
+def test_garbage(box):          # noqa: F811
+    with names(f'--address=/{NAME}/{ONE}'):
+        box.policy('--allow', NAME)
+        assert box('resolve', NAME)[1] == [ONE]
+        before, pid = box.anonymous(), box.gateway()
+        box.sent()
+        tls, http, heads, dns = box('garbage', ONE)
+        # What no server takes for a request is none: it is the server's to refuse.
+        assert (tls, heads) == ('ECONNRESET',) * 2 and http.startswith('HTTP/1.1 400') and dns in ('', 'ECONNRESET', 'EPIPE')
+        # By chance some of it is a datagram to where it may go.
+        assert not [line for line in box.sent() if f' {ONE} ' not in line and ' ff02::' not in line]
+        assert box.gateway() == pid and box.anonymous() - before < GROWTH_KIB
+        assert box('resolve', NAME)[1] == [ONE] and box('http', ONE, NAME) == f'page of {NAME}'
+        said = box.said()
+        assert ('tcp', NAME, ONE, 80, 'deny', 'mode allow') in said and ('tcp', NAME, ONE, 443, 'deny', 'mode allow') in said, said
 
 
 def test_icmp_tunnel(box):          # noqa: F811
