@@ -266,7 +266,8 @@ def test_growth(gateway):
     until_none(gateway)
     assert gateway.descriptors() == descriptors
     sanitized = 'asan' in pathlib.Path(f'/proc/{gateway.process.pid}/maps').read_text()  # it keeps what is freed
-    assert sanitized or gateway.memory() <= memory + 256, (memory, gateway.memory())
+    # Rings of 256 KiB come and go, and are there as a whole where malloc fills what it gives. A hundred bytes of each would show.
+    assert sanitized or gateway.memory() <= memory + 900, (memory, gateway.memory())
 
 
 def pause(hearing):
