@@ -41,7 +41,7 @@ struct splice {
         struct loop_timer resume, idle;
 };
 
-/* Which events of the host's socket it waits for now. */
+/* After each change: which events of the host's socket it waits for. */
 void splice_want(struct conn *c);
 /* Moves what can be moved. The connection may be dead afterwards. */
 void splice_flow_to_guest(struct conn *c);
